@@ -33,9 +33,14 @@ impl fmt::Display for ProposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => f.write_str("not the leader, and no leader is known"),
+            Self::NotLeader { leader: None } => {
+                f.write_str("not the leader, and no leader is known")
+            }
             Self::Overloaded { unapplied_bytes, unapplied_bytes_max } => {
-                write!(f, "overloaded: {unapplied_bytes} of {unapplied_bytes_max} bytes are in flight")
+                write!(
+                    f,
+                    "overloaded: {unapplied_bytes} of {unapplied_bytes_max} bytes are in flight"
+                )
             }
             Self::TooLarge { bytes, bytes_max } => {
                 write!(f, "the command has {bytes} bytes and may have {bytes_max}")
@@ -66,8 +71,12 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => f.write_str("not the leader, and no leader is known"),
-            Self::Overloaded { reads_max } => write!(f, "overloaded: {reads_max} reads are waiting"),
+            Self::NotLeader { leader: None } => {
+                f.write_str("not the leader, and no leader is known")
+            }
+            Self::Overloaded { reads_max } => {
+                write!(f, "overloaded: {reads_max} reads are waiting")
+            }
         }
     }
 }
