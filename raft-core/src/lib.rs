@@ -7,15 +7,21 @@ mod effects;
 mod entry;
 mod error;
 mod future;
+mod history;
 mod id;
+mod log;
 mod membership;
 mod message;
-mod rpc;
+mod progress;
+mod quorum;
 mod raft;
+mod rpc;
 mod state_machine;
 mod status;
 mod storage;
+mod timer;
 mod transport;
+mod writes;
 
 pub use config::*;
 pub use effects::*;
@@ -25,13 +31,12 @@ pub use future::*;
 pub use id::*;
 pub use membership::*;
 pub use message::*;
+pub use raft::Raft;
 pub use rpc::*;
-pub use raft::*;
 pub use state_machine::*;
 pub use status::*;
 pub use storage::*;
 pub use transport::*;
-
 
 #[cfg(feature = "node")]
 pub mod node;

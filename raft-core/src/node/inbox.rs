@@ -95,8 +95,8 @@ impl<O> Inbox<O> {
         let bytes = self.proposal_bytes + Entry::OVERHEAD_BYTES + command.len() as u64;
         if bytes > self.proposal_bytes_max && !self.proposals.is_empty() {
             return Err(ProposalError::Rejected(ProposeError::Overloaded {
-                unapplied_bytes: bytes,
-                unapplied_bytes_max: self.proposal_bytes_max,
+                in_flight_bytes: bytes,
+                in_flight_bytes_max: self.proposal_bytes_max,
             }));
         }
         self.proposal_bytes = bytes;

@@ -65,9 +65,10 @@ impl Slot {
         limits: &SnapshotLimits,
     ) -> Self {
         let done = port.done();
+        let group = changes.borrow().group;
         Self {
             token,
-            group: changes.borrow().group,
+            group,
             raft,
             port,
             changes,

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
@@ -21,9 +20,10 @@ pub(super) struct Registry {
     tokens: usize,
 }
 
-/// A group's place in the registry; given back when it is dropped, unless the group runs.
+/// A group's place in the registry; given back when it is dropped, unless it is kept.
 struct Reservation<'a> {
-    registry: &'a Mutex<Registry>,
+    /// `None` once it is kept.
+    registry: Option<&'a Mutex<Registry>>,
     group: GroupId,
     token: Token,
 }
@@ -37,13 +37,20 @@ impl<'a> Reservation<'a> {
         let token = Token(state.tokens);
         state.tokens += 1;
         drop(state);
-        Ok(Self { registry, group, token })
+        Ok(Self { registry: Some(registry), group, token })
+    }
+
+    /// The group runs.
+    fn keep(mut self) {
+        self.registry = None;
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        lock(self.registry).taken.remove(&self.group);
+        if let Some(registry) = self.registry {
+            lock(registry).taken.remove(&self.group);
+        }
     }
 }
 
@@ -58,7 +65,8 @@ pub(super) async fn add_group<S: StateMachine>(
     let place = Reservation::new(&node.registry, config.raft.group)?;
     let persisted = node.storage.load(place.group).await.map_err(StartError::Storage)?;
     let machine = restore(node, place.group, machine).await?;
-    let raft = Raft::new(config.raft.clone(), persisted, &config.initial);
+    let raft = Raft::new(config.raft.clone(), persisted, &config.initial)
+        .map_err(StartError::Config)?;
 
     let status = GroupStatus::new(&raft.status());
     let change = RoleChange {
@@ -80,6 +88,7 @@ pub(super) async fn add_group<S: StateMachine>(
     };
     node.signals.push(Signal::Join(Box::new(join))).map_err(|_| StartError::Stopped)?;
     answer.await.unwrap_or(Err(StartError::Stopped))?;
+    place.keep();
     Ok(Group::new(shared))
 }
 

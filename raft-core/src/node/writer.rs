@@ -5,7 +5,7 @@
 //! It is a part of the loop, which polls it, and not a task: a store that is ready at once costs no
 //! hand-off, and one that is not wakes the loop itself.
 //!
-//! Its queue is bounded by the core: a leader has at most `unapplied_bytes_max` of entries that are not
+//! Its queue is bounded by the core: a leader has at most `in_flight_bytes_max` of entries that are not
 //! durable, and a follower's leader sends at most `window_bytes_max` that are not acknowledged.
 
 use alloc::vec::Vec;
