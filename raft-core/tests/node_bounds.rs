@@ -131,7 +131,8 @@ async fn the_writers_queue_is_bounded_on_a_leader() {
     assert!((LIMIT - 1100..=LIMIT).contains(&held), "{held} bytes");
     cluster.disks[0].stall(false);
     let fates = within(5, tasks.join_all()).await;
-    let count = |test: fn(&Result<_, ProposalError>) -> bool| fates.iter().filter(|f| test(f)).count();
+    let count =
+        |test: fn(&Result<_, ProposalError>) -> bool| fates.iter().filter(|f| test(f)).count();
     assert_eq!(count(|fate| fate.is_ok()), LIMIT as usize / 1064);
     assert!(fates.iter().all(|fate| matches!(
         fate,

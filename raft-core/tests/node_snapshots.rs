@@ -60,7 +60,11 @@ async fn a_snapshot_that_is_asked_for_has_what_is_applied_and_is_durable() {
         let both = async { tokio::join!(cluster.group(0).snapshot(), cluster.group(0).snapshot()) };
         assert_eq!(within(5, both).await, (Ok(applied), Ok(applied)));
         assert_eq!(cluster.disks[0].snapshot_of(GROUP), Some(applied));
-        assert_eq!(within(5, cluster.group(0).snapshot()).await, Ok(applied), "it is there already");
+        assert_eq!(
+            within(5, cluster.group(0).snapshot()).await,
+            Ok(applied),
+            "it is there already"
+        );
     }
 }
 

@@ -86,7 +86,8 @@ impl Compaction {
     /// Whether to order a view now; if so, it is ordered.
     pub(super) fn begin(&mut self, unsnapshotted_bytes: u64) -> bool {
         let due = self.pause == 0 && self.bytes.is_some_and(|bytes| unsnapshotted_bytes >= bytes);
-        if self.phase != Phase::Idle || !(due || !self.asking.is_empty()) {
+        let wanted = due || !self.asking.is_empty();
+        if self.phase != Phase::Idle || !wanted {
             return false;
         }
         self.phase = Phase::Viewing;

@@ -189,6 +189,10 @@ impl<'a> Driver<'a> {
 
     fn hear(&mut self) -> Result<(), StopReason> {
         let mut heard = mem::take(&mut self.heard);
+        // First: what waits in an inbox by now is not appended any more.
+        if let Some(reason) = heard.iter().find_map(Signal::stop) {
+            return Err(reason.clone());
+        }
         for signal in heard.drain(..) {
             match signal {
                 Signal::Ready(token) => self.feed(token)?,
@@ -196,7 +200,7 @@ impl<'a> Driver<'a> {
                     self.effects.messages.extend(self.serving.served(*served));
                 }
                 Signal::Join(join) => self.join(*join),
-                Signal::Stop(reason) => return Err(reason),
+                Signal::Stop(_) => unreachable!("looked for above"),
             }
         }
         self.heard = heard;

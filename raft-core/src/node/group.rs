@@ -41,7 +41,8 @@ impl<S: StateMachine> Group<S> {
     pub fn propose(
         &self,
         command: Bytes,
-    ) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static + use<S> {
+    ) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static + use<S>
+    {
         let (reply, answer) = oneshot::channel();
         let queued = lock(&self.0.inbox).propose(command, reply);
         let queued = queued.map(|ring| self.0.ring(ring));

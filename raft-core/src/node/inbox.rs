@@ -12,9 +12,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{Applied, ProposalError, QueryError, SnapshotError};
-use crate::{
-    Entry, LogId, ProposeError, ReadError, SnapshotMeta, SnapshotSource, StorageError,
-};
+use crate::{Entry, LogId, ProposeError, ReadError, SnapshotMeta, SnapshotSource, StorageError};
 
 /// Where the answer to a proposal goes.
 pub(super) type ProposalReply<O> = oneshot::Sender<Result<Applied<O>, ProposalError>>;

@@ -5,7 +5,8 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use crate::{
-    Command, GroupId, LogId, Restore, RestoreError, SnapshotReader, StateMachine, Storage, StorageError,
+    Command, GroupId, LogId, Restore, RestoreError, SnapshotReader, StateMachine, Storage,
+    StorageError,
 };
 
 /// The state machine with the last entry that is applied to it.
@@ -90,7 +91,10 @@ pub(super) async fn load_snapshot<S: StateMachine>(
 }
 
 /// The next bytes; never none, or a store that gives too little would be asked for ever.
-async fn read_piece(reader: &mut dyn SnapshotReader, offset: u64) -> Result<bytes::Bytes, LoadError> {
+async fn read_piece(
+    reader: &mut dyn SnapshotReader,
+    offset: u64,
+) -> Result<bytes::Bytes, LoadError> {
     let piece = reader.read(offset, RESTORE_PIECE_BYTES).await.map_err(LoadError::Storage)?;
     if piece.is_empty() {
         let reason = format!("the snapshot ends at {offset} of {} bytes", reader.total());

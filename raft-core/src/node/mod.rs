@@ -66,9 +66,7 @@ use self::tasks::{Panicked, Tasks};
 use crate::{StateMachine, Storage, Transport};
 
 pub use self::config::{GroupConfig, NodeConfig};
-pub use self::error::{
-    Applied, ProposalError, QueryError, SnapshotError, StartError, StopReason,
-};
+pub use self::error::{Applied, ProposalError, QueryError, SnapshotError, StartError, StopReason};
 pub use self::group::Group;
 pub use self::status::{GroupStatus, NodeStatus};
 
@@ -179,7 +177,7 @@ async fn run(inner: Arc<Inner>, stopping: watch::Sender<Option<StopReason>>) {
         status: &inner.status,
     });
     let reason = driver.run().await;
-    // Before the clients are told: nothing is applied after `Unknown`... and nothing runs after `stopped`.
+    // Appliers first: whoever is told that the outcome is unknown is told so for good.
     inner.tasks.shutdown().await;
     drop(driver);
     stopping.send_replace(Some(reason));

@@ -3,10 +3,10 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use super::StopReason;
 use super::mailbox::Mailbox;
 use super::serve::Served;
 use super::slot::Join;
-use super::StopReason;
 
 /// The loop's mailbox. Bounded by construction: at most one `Ready` for each group, one `Served` for
 /// each snapshot that is being sent, one `Join` for each call of `add_group`; `Stop` ends the loop.
@@ -26,6 +26,16 @@ pub(super) enum Signal {
     Join(Box<Join>),
     /// The node has to stop.
     Stop(StopReason),
+}
+
+impl Signal {
+    /// Why the node has to stop, if this says so.
+    pub(super) fn stop(&self) -> Option<&StopReason> {
+        match self {
+            Self::Stop(reason) => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 /// How the inbox of a group calls the loop.

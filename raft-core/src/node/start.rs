@@ -65,8 +65,8 @@ pub(super) async fn add_group<S: StateMachine>(
     let place = Reservation::new(&node.registry, config.raft.group)?;
     let persisted = node.storage.load(place.group).await.map_err(StartError::Storage)?;
     let machine = restore(node, place.group, machine).await?;
-    let raft = Raft::new(config.raft.clone(), persisted, &config.initial)
-        .map_err(StartError::Config)?;
+    let raft =
+        Raft::new(config.raft.clone(), persisted, &config.initial).map_err(StartError::Config)?;
 
     let status = GroupStatus::new(&raft.status());
     let change = RoleChange {

@@ -117,9 +117,8 @@ impl Stored {
                 data.extend_from_slice(&chunk.data);
                 if chunk.end() == Some(chunk.total) {
                     let (meta, data) = self.incoming.take().unwrap();
-                    self.log.retain(|entry| {
-                        suffix == Suffix::Keep && entry.id.index > meta.last.index
-                    });
+                    self.log
+                        .retain(|entry| suffix == Suffix::Keep && entry.id.index > meta.last.index);
                     self.compacted = meta.last;
                     self.snapshot = Some((meta, data.into()));
                 }
@@ -512,10 +511,10 @@ impl Cluster {
 
     pub fn leader_now(&self) -> Option<usize> {
         let newest = self.running().map(|(_, group)| group.status().term).max()?;
-        let (leader, status) = self
-            .running()
-            .map(|(position, group)| (position, group.status()))
-            .find(|(_, status)| status.role == Role::Leader && status.term == newest)?;
+        let (leader, status) =
+            self.running()
+                .map(|(position, group)| (position, group.status()))
+                .find(|(_, status)| status.role == Role::Leader && status.term == newest)?;
         let agree = self.running().filter(|(position, group)| {
             let seen = group.status();
             seen.term == newest && seen.leader == Some(id(leader)) && *position < usize::MAX
@@ -527,7 +526,9 @@ impl Cluster {
     pub async fn converged(&self) -> Vec<Bytes> {
         within(60, async {
             loop {
-                let mut seen = self.running().map(|(_, group)| group.peek(|id, state| (id, state.commands.clone())));
+                let mut seen = self
+                    .running()
+                    .map(|(_, group)| group.peek(|id, state| (id, state.commands.clone())));
                 let first = seen.next().unwrap();
                 let leader = self.leader_now();
                 let last = leader.map(|leader| self.group(leader).status().last.index);
