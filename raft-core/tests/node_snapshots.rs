@@ -119,6 +119,8 @@ async fn a_transfer_survives_newer_snapshots_of_the_sender() {
         }
         true
     });
+    // So that the transfer takes its time.
+    cluster.disks[laggard].set_delay(Duration::from_millis(20));
     cluster.net.heal();
     while cluster.net.snapshots_sent.load(Ordering::SeqCst) < 5 {
         tokio::time::sleep(Duration::from_millis(1)).await;
