@@ -1,1 +1,3 @@
-//! To come.
+//! Transports.
+#![forbid(unsafe_code)]
+pub mod codec;
