@@ -1,5 +1,5 @@
 //! What the tests of this crate share.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -42,14 +42,9 @@ pub fn config(node: u64, listen: &str) -> TcpConfig {
     config
 }
 
-pub async fn start(
-    network: &Arc<dyn Network>,
-    book: &Book,
-    config: TcpConfig,
-) -> TcpTransport {
+pub async fn start(network: &Arc<dyn Network>, book: &Book, config: TcpConfig) -> TcpTransport {
     let node = config.node.0;
-    let transport =
-        TcpTransport::bind(config, Arc::clone(network), book.peers()).await.unwrap();
+    let transport = TcpTransport::bind(config, Arc::clone(network), book.peers()).await.unwrap();
     book.set(node, transport.address());
     transport
 }
