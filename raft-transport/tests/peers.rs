@@ -355,3 +355,51 @@ async fn a_wiped_node_is_refused() {
     assert!(two.counters().refused_incarnation > 0);
     assert_eq!(two.counters().peer_connections, 0);
 }
+
+/// A network whose first accepts fail, as they do when there are too many open files.
+struct OutOfFiles(Arc<dyn Network>);
+struct FailingListener(Box<dyn raft_transport::Listener>, u32);
+
+impl Network for OutOfFiles {
+    fn bind(
+        &self,
+        address: &Address,
+    ) -> raft_core::BoxFuture<'_, std::io::Result<Box<dyn raft_transport::Listener>>> {
+        let bound = self.0.bind(address);
+        Box::pin(async move { Ok(Box::new(FailingListener(bound.await?, 0)) as Box<_>) })
+    }
+    fn connect(
+        &self,
+        address: &Address,
+    ) -> raft_core::BoxFuture<'_, std::io::Result<Box<dyn raft_transport::Stream>>> {
+        self.0.connect(address)
+    }
+}
+
+impl raft_transport::Listener for FailingListener {
+    fn address(&self) -> &Address {
+        self.0.address()
+    }
+    fn accept(
+        &mut self,
+    ) -> raft_core::BoxFuture<'_, std::io::Result<Box<dyn raft_transport::Stream>>> {
+        self.1 += 1;
+        match self.1 {
+            // Twenty-four: too many open files.
+            ..=10 => Box::pin(async { Err(std::io::Error::from_raw_os_error(24)) }),
+            _ => self.0.accept(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_to_accept_is_followed_by_a_pause_and_not_by_the_end() {
+    let (plain, book) = (network(), Book::default());
+    let failing: Arc<dyn Network> = Arc::new(OutOfFiles(Arc::clone(&plain)));
+    let one = start(&plain, &book, config(1, "one")).await;
+    let two = start(&failing, &book, config(2, "two")).await;
+    let begun = tokio::time::Instant::now();
+    one.send(&mut vec![vote(1, 1, 2, 1)]);
+    receive(&two, 1).await;
+    assert_eq!((two.counters().accept_errors, begun.elapsed().as_millis() / 100), (10, 10));
+}

@@ -252,8 +252,12 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
         match accepted {
             Ok(stream) => admit(&shared, stream),
             Err(error) => {
-                // Most often there are too many open files: trying again at once would fail again.
                 shared.tally.accept_errors.one();
+                if error.kind() == std::io::ErrorKind::ConnectionAborted {
+                    // Whoever dialled has hung up: that must not make the others wait.
+                    continue;
+                }
+                // Most often there are too many open files: trying again at once would fail again.
                 shared.complaints.warn(format_args!("cannot accept: {error}"));
                 sleep(shared.config.accept_pause).await;
             }
