@@ -10,9 +10,10 @@ use bytes::Bytes;
 use common::*;
 use raft_core::{Address, BoxFuture, CallError, Caller, Service};
 use raft_transport::codec::FrameKind;
-use raft_transport::{CallerConfig, MemoryNetwork, Network, TcpCaller, TcpTransport};
+use raft_transport::{CallerConfig, MemoryNetwork, Network, Stream, TcpCaller, TcpTransport};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Answers when it is allowed to, and counts how many requests were begun.
@@ -81,10 +82,7 @@ fn body(bytes: usize) -> Bytes {
 }
 
 /// Begins a call and lets it get as far as it gets.
-async fn begin(
-    caller: &Arc<TcpCaller>,
-    request: Bytes,
-) -> tokio::task::JoinHandle<Result<Bytes, CallError>> {
+async fn begin(caller: &Arc<TcpCaller>, request: Bytes) -> JoinHandle<Result<Bytes, CallError>> {
     let caller = Arc::clone(caller);
     let call = tokio::spawn(async move { caller.call(&node(), request).await });
     sleep(Duration::from_millis(1)).await;
@@ -190,33 +188,52 @@ async fn a_node_without_a_service_refuses_clients() {
     assert_eq!(server.counters().refused_client, 1);
 }
 
-/// What was written is unknown; what waited behind a full connection was not sent.
-#[tokio::test(start_paused = true)]
-async fn when_the_connection_is_lost_each_call_knows_whether_it_was_sent() {
+/// A connection with one call that was read, one that is written, one that is written in part, one that waits
+/// in the buffer, one that fills the buffer, and one that waits for the buffer.
+async fn stuck() -> (Raw<Box<dyn Stream>>, Vec<JoinHandle<Result<Bytes, CallError>>>) {
+    // A thousand bytes fit the buffer of the network: all of the second request, a part of the third.
     let network: Arc<dyn Network> = Arc::new(MemoryNetwork::new(1000));
     let mut listener = network.bind(&node()).await.unwrap();
     let caller = Arc::new(TcpCaller::new(caller_config(), Arc::clone(&network)));
-    let written = begin(&caller, body(100)).await;
+    let mut calls = vec![begin(&caller, body(100)).await];
     let mut raw = Raw::new(listener.accept().await.unwrap());
     assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Hello);
     raw.say(&frame(FrameKind::Welcome, &[&[1, 0][..], &[0; 24]].concat())).await;
     assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Request);
-    // A thousand bytes fit the buffer of the network: all of the first, a part of the second.
-    let whole = begin(&caller, body(700)).await;
-    let partly = begin(&caller, body(700)).await;
-    let not_begun = begin(&caller, body(700)).await;
-    drop(raw);
-    unknown(soon(written).await.unwrap());
-    unknown(soon(whole).await.unwrap());
-    // The stream failed under it: how much of it had gone is not known.
-    unknown(soon(partly).await.unwrap());
-    let _ = soon(not_begun).await.unwrap().unwrap_err();
-    assert_eq!(caller.in_flight(), 0);
+    for bytes in [700, 700, 700, 300_000, 700] {
+        calls.push(begin(&caller, body(bytes)).await);
+    }
+    // The caller lives as long as its calls.
+    (raw, calls)
 }
 
-/// The server closes without an error of writing: what is in the buffer beyond what was taken did not leave.
+/// The other side closes, and nothing was in the middle of being written: it is known exactly what left.
 #[tokio::test(start_paused = true)]
-async fn what_was_never_offered_to_the_stream_is_not_sent() {
+async fn when_the_connection_ends_each_call_knows_whether_it_was_sent() {
+    let (mut raw, mut calls) = stuck().await;
+    raw.stream.shutdown().await.unwrap();
+    for call in calls.drain(3..) {
+        not_sent(soon(call).await.unwrap());
+    }
+    for call in calls {
+        unknown(soon(call).await.unwrap());
+    }
+}
+
+/// A stream that fails may have taken any part of the buffer; what was not in the buffer was not sent.
+#[tokio::test(start_paused = true)]
+async fn when_the_stream_fails_what_was_in_its_buffer_is_unknown() {
+    let (raw, mut calls) = stuck().await;
+    drop(raw);
+    not_sent(soon(calls.remove(5)).await.unwrap());
+    for call in calls {
+        unknown(soon(call).await.unwrap());
+    }
+}
+
+/// No answer to the hello: no request has left.
+#[tokio::test(start_paused = true)]
+async fn when_the_handshake_is_late_nothing_was_sent() {
     let network: Arc<dyn Network> = Arc::new(MemoryNetwork::default());
     let mut listener = network.bind(&node()).await.unwrap();
     let mut config = caller_config();
@@ -224,7 +241,6 @@ async fn what_was_never_offered_to_the_stream_is_not_sent() {
     let caller = Arc::new(TcpCaller::new(config, Arc::clone(&network)));
     let call = begin(&caller, body(100)).await;
     let raw = Raw::new(listener.accept().await.unwrap());
-    // No answer to the hello: the handshake ends late, and the request never left.
     let reason = not_sent(soon(call).await.unwrap());
     assert!(reason.contains("in time"), "{reason}");
     drop(raw);

@@ -209,6 +209,8 @@ async fn a_peer_that_does_not_read_is_disconnected() {
         raw.say(&frame(FrameKind::Ping, b"")).await;
     }
     assert_eq!((one.counters().closed_stalled, one.counters().closed_idle), (1, 0));
+    // What waited is stale by now, and gone.
+    assert!(one.counters().dropped_offline > 50, "{:?}", one.counters());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,8 @@
 //! and answered in any order. A connection is made when it is needed and closed when it was not for long.
 //!
 //! Invariants:
-//! 1. A call ends `NotSent` only if no byte of its request can have left.
+//! 1. A call ends `NotSent` only if no byte of its request can have left. When a stream fails while it is
+//!    written to, everything that was offered to it counts as having left.
 //! 2. A call whose future is dropped leaves nothing behind.
 //! 3. Calls in flight are bounded for each connection in number and bytes, and so are the addresses.
 
