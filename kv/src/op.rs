@@ -91,6 +91,18 @@ pub(crate) enum Write<'a> {
     Batch(#[serde(borrow)] Vec<Op<'a>>),
 }
 
+impl Write<'_> {
+    /// Bytes of all keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        let ops = match self {
+            Self::One(op) => std::slice::from_ref(op),
+            Self::Batch(ops) => ops,
+        };
+        let sizes = ops.iter().map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
+        sizes.sum()
+    }
+}
+
 /// What one operation did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum OpOutcome {

@@ -51,7 +51,8 @@ impl Replica for Group<Store> {
     }
 
     fn term(&self) -> Term {
-        Group::status(self).term
+        // Asked for each write: `status` would copy more than the term.
+        self.changes().borrow().term
     }
 
     fn log_time(&self) -> u64 {
