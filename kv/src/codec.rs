@@ -76,7 +76,10 @@ pub(crate) mod optional_slice {
     #[derive(Serialize, Deserialize)]
     struct Piece<'a>(#[serde(borrow, with = "super::slice")] &'a [u8]);
 
-    pub(crate) fn serialize<S: Serializer>(bytes: &Option<&[u8]>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &Option<&[u8]>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         bytes.map(Piece).serialize(to)
     }
 

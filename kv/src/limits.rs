@@ -115,7 +115,8 @@ impl Limits {
             return Err(Refusal::BatchTooLong { ops: count, ops_max: self.batch_ops_max });
         }
         ops.iter().try_for_each(|op| self.check_op(op))?;
-        let sizes = ops.iter().map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
+        let sizes =
+            ops.iter().map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
         let bytes = sizes.sum::<usize>() as u64;
         match bytes <= u64::from(self.batch_bytes_max) {
             true => Ok(()),

@@ -98,7 +98,8 @@ impl Write<'_> {
             Self::One(op) => std::slice::from_ref(op),
             Self::Batch(ops) => ops,
         };
-        let sizes = ops.iter().map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
+        let sizes =
+            ops.iter().map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
         sizes.sum()
     }
 }

@@ -45,7 +45,7 @@ enum Next {
 
 impl Attempts {
     pub(super) fn new(deadline: Instant) -> Self {
-        Self { deadline, doubt: false, cause: Cause::NoEndpoint, failures: 0, hops: 0 }
+        Self { deadline, doubt: false, cause: Cause::NoTime, failures: 0, hops: 0 }
     }
 
     /// The call has no answer because of `cause`.
@@ -174,7 +174,7 @@ impl Inner {
         }
     }
 
-    async fn pause(&self, attempts: &mut Attempts) {
+    pub(super) async fn pause(&self, attempts: &mut Attempts) {
         let pause = self.state().route.pause(&self.config, attempts.failures);
         attempts.failures = attempts.failures.saturating_add(1);
         attempts.hops = 0;
@@ -186,7 +186,10 @@ impl Inner {
 fn on_command_error(attempts: &mut Attempts, error: CommandError) -> Next {
     Next::Fail(match error {
         CommandError::SessionExpired if attempts.doubt => attempts.fail(Cause::SessionExpired),
-        CommandError::SessionExpired => Failure::SessionExpired,
+        CommandError::SessionExpired => {
+            attempts.cause = Cause::SessionExpired;
+            Failure::SessionExpired
+        }
         // Somebody has acknowledged this very request: it may have been applied.
         CommandError::StaleSequence => {
             attempts.doubt = true;

@@ -21,6 +21,9 @@ pub enum ClerkError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
+    /// The deadline left no time for an attempt.
+    #[error("there was no time for an attempt")]
+    NoTime,
     /// The clerk has no endpoint to ask.
     #[error("no endpoint is configured")]
     NoEndpoint,

@@ -237,7 +237,15 @@ impl Clerk {
                     }
                     return Err(error);
                 }
-                Err(Failure::SessionExpired) => inner.forget(turn.ticket.session),
+                Err(Failure::SessionExpired) => {
+                    inner.forget(turn.ticket.session);
+                    drop(turn);
+                    // Sessions that end as soon as they are opened must not make a busy loop.
+                    inner.pause(&mut attempts).await;
+                    if Instant::now() >= deadline {
+                        return Err(ClerkError::NotDone(Cause::SessionExpired));
+                    }
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use raft_core::LogIndex;
 
-use super::error::{Cause, ClerkError};
 use super::Clerk;
+use super::error::{Cause, ClerkError};
 use crate::command::SessionId;
 use crate::op::{OpOutcome, Outcome, Reply};
 use crate::store::{Page, Scan};
@@ -176,9 +176,8 @@ pub(super) fn value(answer: Answer<'_>, reply: &Bytes) -> Option<Option<Versione
 }
 
 pub(super) fn page(answer: Answer<'_>, reply: &Bytes) -> Option<Page<Bytes>> {
-    let own = |Listed { key, found }| {
-        (reply.slice_ref(key), reply.slice_ref(found.value), found.version)
-    };
+    let own =
+        |Listed { key, found }| (reply.slice_ref(key), reply.slice_ref(found.value), found.version);
     match answer {
         Answer::Page { entries, next } => Some(Page {
             entries: entries.into_iter().map(own).collect(),

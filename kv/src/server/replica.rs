@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use raft_core::node::{Group, ProposalError, QueryError};
 use raft_core::Term;
+use raft_core::node::{Group, ProposalError, QueryError};
 
 use crate::op::Output;
 use crate::status::NodeStatus;

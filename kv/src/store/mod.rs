@@ -201,7 +201,8 @@ impl Store {
                 let old = self.table.get(key).map_or(&[][..], |item| item.value.as_slice());
                 let length = old.len() as u64 + value.len() as u64;
                 self.config.limits.check_value_bytes(length)?;
-                let value = self.table.get(key).map_or(value.into(), |item| item.value.concat(value));
+                let value =
+                    self.table.get(key).map_or(value.into(), |item| item.value.concat(value));
                 changed(key, self.table.put(key, Item { value, version }));
                 Ok(OpOutcome::Append { length })
             }

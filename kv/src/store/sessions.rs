@@ -202,11 +202,10 @@ impl Sessions {
             return Err(CommandError::SessionWindow { window: SESSION_WINDOW });
         }
         Ok(match session.position(ticket.seq) {
-            Ok(at) => {
-                session.kept.get(at).map_or(Admission::New, |kept| {
-                    Admission::Repeated(kept.reply.clone())
-                })
-            }
+            Ok(at) => session
+                .kept
+                .get(at)
+                .map_or(Admission::New, |kept| Admission::Repeated(kept.reply.clone())),
             Err(_) => Admission::New,
         })
     }
