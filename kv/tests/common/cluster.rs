@@ -1,6 +1,8 @@
 //! A model of a group, for the tests of clerk and server: one log that is applied at once, nodes of which
 //! one leads, and a network that does what a script says.
 
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
