@@ -7,7 +7,7 @@
 //! | 8 | the leader's stamp: the log's time in milliseconds (little endian, as all fixed-width fields) |
 //! | … | the body |
 //!
-//! The body of a write is the body of the client's request as it came ([`write_body`]), so the server
+//! The body of a write is the body of the client's request as it came, so the server
 //! copies it behind the stamp and encodes nothing: session (8), sequence number (8), how far that is
 //! ahead of the first unacknowledged one (2), and the operation in postcard. The body of a new session
 //! is its time to live in milliseconds (4).

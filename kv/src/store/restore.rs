@@ -175,8 +175,11 @@ impl Restoring {
     }
 }
 
-/// The record at the front, without its length, and what follows; `None` while it is not whole.
-fn split_record(data: &[u8]) -> Result<Option<(&[u8], &[u8])>, RestoreError> {
+/// A record without its length, and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The record at the front; `None` while it is not whole.
+fn split_record(data: &[u8]) -> Result<Option<Split<'_>>, RestoreError> {
     let Some((length, rest)) = data.split_first_chunk() else { return Ok(None) };
     let length = u32::from_le_bytes(*length);
     // A record has a key and a value, or a reply, and a little around them.

@@ -10,20 +10,29 @@ use raft_core::{Command, LogId, LogIndex, Restore, RestoreError, StateMachine, T
 pub struct Log {
     pub store: Store,
     pub commands: Vec<Command>,
+    /// The index of the last command.
+    pub last: u64,
     /// The stamp of the next commands.
     pub now: u64,
 }
 
 impl Log {
     pub fn new(config: StoreConfig) -> Self {
-        Self { store: Store::new(config), commands: Vec::new(), now: 0 }
+        Self { store: Store::new(config), commands: Vec::new(), last: 0, now: 0 }
     }
 
     pub fn apply(&mut self, data: Bytes) -> Output {
-        let index = LogIndex(self.commands.len() as u64 + 1);
-        let command = Command { id: LogId::new(Term(1), index), data };
-        self.commands.push(command.clone());
-        self.store.apply(&[command]).remove(0)
+        let output = self.apply_and_forget(data.clone());
+        let id = LogId::new(Term(1), LogIndex(self.last));
+        self.commands.push(Command { id, data });
+        output
+    }
+
+    /// Applies a command that is not kept in `commands`.
+    pub fn apply_and_forget(&mut self, data: Bytes) -> Output {
+        self.last += 1;
+        let id = LogId::new(Term(1), LogIndex(self.last));
+        self.store.apply(&[Command { id, data }]).remove(0)
     }
 
     pub fn open(&mut self, ttl_ms: u32) -> SessionId {
