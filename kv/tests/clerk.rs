@@ -330,6 +330,61 @@ async fn a_server_refuses_before_the_log_what_a_clerk_lets_through() -> Result<(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_stops_waiting_leaves_a_doubt() -> Result<(), ClerkError> {
+    let mut config = ServerConfig::default();
+    config.deadline_max = Duration::from_millis(300);
+    let cluster = Cluster::new(config);
+    let clerk = cluster.clerk(ClerkConfig::default());
+    clerk.put(b"warm", b"").await?;
+    cluster.script(&[Fate::Stall]);
+    assert_eq!(clerk.append(b"k", b"a").await?.length, 1, "applied once");
+    cluster.script(&vec![Fate::Stall; 100]);
+    let result = clerk.with_deadline(Duration::from_millis(250)).append(b"k", b"b").await;
+    assert!(matches!(result, Err(ClerkError::Unknown(_))), "{result:?}");
+    cluster.script(&[Fate::Stall]);
+    // Here it is the server that gives up first.
+    let mut begun = Instant::now();
+    assert_eq!(clerk.append(b"k", b"c").await?.length, 3);
+    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < seconds(1));
+    // And then nobody leads any more, so that the doubt stays.
+    cluster.script(&[Fate::Stall]);
+    begun = Instant::now();
+    let last = tokio::spawn(async move { clerk.append(b"k", b"d").await });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    cluster.elect(None);
+    let result = last.await.expect("no panic");
+    assert_eq!(result, Err(ClerkError::Unknown(Cause::NoLeader)));
+    assert!(begun.elapsed() < seconds(11));
+    assert_eq!(cluster.value(b"k"), Some(b"abcd".to_vec()));
+    Ok(())
+}
+
+/// A request says with each attempt what is acknowledged by then, so that the server forgets early.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_request_acknowledges_what_was_answered_meanwhile() -> Result<(), ClerkError> {
+    let (cluster, clerk) = start();
+    clerk.put(b"warm", b"").await?;
+    cluster.script(&[Fate::Delay(1_000), Fate::DropRequest]);
+    let first = clerk.clone();
+    let first = tokio::spawn(async move { first.put(b"a", b"").await });
+    tokio::task::yield_now().await;
+    cluster.calls();
+    let (second, _) = tokio::join!(clerk.put(b"b", b""), async {
+        cluster.state.lock().expect("a lock").script.push(Fate::Delay(3_000));
+    });
+    second?;
+    first.await.expect("no panic")?;
+    let spans: Vec<u8> = {
+        let state = cluster.state.lock().expect("a lock");
+        // Where the distance to the first unacknowledged number stands.
+        state.calls.iter().map(|(_, request)| request[6 + 16]).collect()
+    };
+    assert_eq!(spans.first(), Some(&1), "the first is unacknowledged");
+    assert_eq!(spans.last(), Some(&0), "and then it is not");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn status_is_answered_by_any_node_without_a_leader() -> Result<(), ClerkError> {
     let (cluster, clerk) = start();
     clerk.put(b"k", b"v").await?;

@@ -52,6 +52,20 @@ fn acknowledged_replies_are_dropped_and_never_applied_again() {
     assert_eq!(log.store.digest(), log.store.recomputed_digest());
 }
 
+/// A delayed copy of a request knows of fewer acknowledgements than what came before it.
+#[test]
+fn acknowledgements_do_not_go_back() {
+    let mut log = Log::new(StoreConfig::default());
+    let session = log.open(HOUR);
+    for seq in 1..=100 {
+        log.write(session, seq, seq, append(b"k", b"x")).expect("applied");
+    }
+    log.write(session, 103, 90, put(b"late", b"")).expect("applied");
+    let stale = Err(CommandError::StaleSequence);
+    assert_eq!(log.write(session, 95, 90, append(b"k", b"x")), stale);
+    assert_eq!(log.value(b"k").map(|value| value.len()), Some(100));
+}
+
 #[test]
 fn the_window_is_bounded() {
     let mut log = Log::new(StoreConfig::default());

@@ -267,9 +267,8 @@ impl Inner {
     /// A number in the session, which is opened if there is none.
     async fn turn(&self, deadline: Instant) -> Result<Turn<'_>, ClerkError> {
         loop {
-            // Before the look, so that no notice falls between the look and the wait.
-            let mut room = std::pin::pin!(self.room.notified());
-            room.as_mut().enable();
+            // Made before the look: it hears every notice from now on.
+            let room = self.room.notified();
             let looked = self.state().line.as_mut().map(Line::begin);
             match looked {
                 Some(Some(ticket)) => return Ok(Turn { inner: self, ticket }),

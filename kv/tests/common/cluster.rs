@@ -39,6 +39,8 @@ pub enum Fate {
     Garbage,
     /// The leader takes the proposal and loses its leadership: applied, and reported unknown.
     Unknown,
+    /// The leader applies the proposal and never says so.
+    Stall,
     Overloaded,
 }
 
@@ -83,6 +85,7 @@ impl Replica for Node {
         command: Bytes,
     ) -> impl Future<Output = Result<Output, ProposalError>> + Send + 'static {
         let mut state = self.state.lock().expect("a lock");
+        let mut stalled = false;
         let leader = state.leader.map(NodeId);
         let result = match (leader == Some(self.id), state.force.take()) {
             (false, _) => Err(ProposalError::Rejected(ProposeError::NotLeader { leader })),
@@ -95,9 +98,17 @@ impl Replica for Node {
                 let _ = state.apply(command);
                 Err(ProposalError::Unknown { leader: None })
             }
-            (true, _) => Ok(state.apply(command)),
+            (true, force) => {
+                stalled = force == Some(Fate::Stall);
+                Ok(state.apply(command))
+            }
         };
-        async move { result }
+        async move {
+            match stalled {
+                true => std::future::pending().await,
+                false => result,
+            }
+        }
     }
 
     fn read<T: Send + 'static>(
@@ -245,7 +256,7 @@ impl Caller for Cluster {
                     });
                 }
                 Fate::Garbage => return Ok(Bytes::from_static(b"\xff\xff")),
-                Fate::Unknown | Fate::Overloaded => {
+                Fate::Unknown | Fate::Overloaded | Fate::Stall => {
                     self.state.lock().expect("a lock").force = Some(fate);
                 }
             }
