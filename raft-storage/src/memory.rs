@@ -153,9 +153,9 @@ impl Storage for MemoryStorage {
     }
 
     fn load(&self, group: GroupId) -> BoxFuture<'_, Result<Persisted, StorageError>> {
-        Box::pin(async move {
-            Ok(self.groups().get_mut(&group).map(Group::load).unwrap_or_default())
-        })
+        Box::pin(
+            async move { Ok(self.groups().get_mut(&group).map(Group::load).unwrap_or_default()) },
+        )
     }
 
     fn write(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StorageError>> {

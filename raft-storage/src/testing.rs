@@ -302,7 +302,11 @@ impl State {
             match outcome {
                 Ok(()) => {
                     let pending = std::mem::take(&mut inode.pending);
-                    let synced = Inode { durable: std::mem::take(&mut inode.durable), data: Vec::new(), pending };
+                    let synced = Inode {
+                        durable: std::mem::take(&mut inode.durable),
+                        data: Vec::new(),
+                        pending,
+                    };
                     inode.durable = synced.after(&mut Keep::Fixed(true));
                 }
                 // The pages count as clean from here on: no later sync writes them.
@@ -330,7 +334,8 @@ impl Disk for MemDisk {
         let name = name.to_owned();
         Box::pin(async move {
             self.enter().await;
-            let id = self.state().open(&name, mode).map_err(|e| DiskError::new("open", &name, &e))?;
+            let id =
+                self.state().open(&name, mode).map_err(|e| DiskError::new("open", &name, &e))?;
             Ok(Arc::new(MemFile { disk: self.clone(), id, name }) as Arc<dyn DiskFile>)
         })
     }
@@ -480,7 +485,9 @@ impl DiskFile for MemFile {
         Box::pin(async move {
             self.disk.enter().await;
             let mut state = self.disk.state();
-            state.begin(OpKind::SetLen).map_err(|e| DiskError::new("set length of", &self.name, &e))?;
+            state
+                .begin(OpKind::SetLen)
+                .map_err(|e| DiskError::new("set length of", &self.name, &e))?;
             if let Some(inode) = state.inodes.get_mut(&self.id) {
                 inode.data.resize(len as usize, 0);
                 inode.pending.push(Pending::SetLen(len));

@@ -152,9 +152,8 @@ impl Disk for FileDisk {
     fn rename(&self, from: &str, to: &str) -> BoxFuture<'_, Result<(), DiskError>> {
         let (name, to): (Arc<str>, String) = (from.into(), to.to_owned());
         let from = from.to_owned();
-        self.shared.run("rename", &name, move |root| {
-            std::fs::rename(root.join(from), root.join(to))
-        })
+        self.shared
+            .run("rename", &name, move |root| std::fs::rename(root.join(from), root.join(to)))
     }
 
     fn remove(&self, name: &str) -> BoxFuture<'_, Result<(), DiskError>> {
@@ -164,8 +163,7 @@ impl Disk for FileDisk {
     }
 
     fn sync_dir(&self) -> BoxFuture<'_, Result<(), DiskError>> {
-        self.shared
-            .run("sync directory", &Arc::from("."), |root| File::open(root)?.sync_all())
+        self.shared.run("sync directory", &Arc::from("."), |root| File::open(root)?.sync_all())
     }
 
     fn lock(&self, name: &str) -> BoxFuture<'_, Result<DiskLock, DiskError>> {
@@ -181,7 +179,8 @@ impl Disk for FileDisk {
         });
         Box::pin(async move {
             let lock = Arc::new(taken.await?);
-            *self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&lock);
+            *self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner) =
+                Arc::downgrade(&lock);
             Ok(DiskLock::new(lock))
         })
     }

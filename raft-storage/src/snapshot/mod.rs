@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use raft_core::{BoxFuture, GroupId, LogId, SnapshotMeta, SnapshotReader, SnapshotWriter, StorageError};
+use raft_core::{
+    BoxFuture, GroupId, LogId, SnapshotMeta, SnapshotReader, SnapshotWriter, StorageError,
+};
 
 use crate::disk::{Disk, DiskLock};
 use crate::health::Health;
@@ -71,7 +73,11 @@ impl SnapshotStore {
         Ok(Self { disk, lock, health, newest, temps, installing })
     }
 
-    async fn check(disk: &dyn Disk, group: GroupId, id: LogId) -> Result<SnapshotMeta, StorageError> {
+    async fn check(
+        disk: &dyn Disk,
+        group: GroupId,
+        id: LogId,
+    ) -> Result<SnapshotMeta, StorageError> {
         let name = format::file_name(group, id);
         let reader = match FileReader::open(disk, name.clone()).await {
             Ok(reader) => reader,
@@ -81,7 +87,11 @@ impl SnapshotStore {
             }
         };
         if (reader.header.group, reader.header.meta.last) != (group, id) {
-            return Err(crate::wal::corrupt(name, 0, "the snapshot is of something else than its name says"));
+            return Err(crate::wal::corrupt(
+                name,
+                0,
+                "the snapshot is of something else than its name says",
+            ));
         }
         Ok(reader.header.meta)
     }

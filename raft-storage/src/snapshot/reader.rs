@@ -75,9 +75,14 @@ impl FileReader {
         let len = body.min(frames) + (last - first + 1) * BLOCK_CRC_BYTES;
         let raw = self.file.read_at(base, len).await?;
         if raw.len() as u64 != len {
-            return Err(corrupt(&self.name, base + raw.len() as u64, "the file has become shorter"));
+            return Err(corrupt(
+                &self.name,
+                base + raw.len() as u64,
+                "the file has become shorter",
+            ));
         }
-        let mut out = BytesMut::with_capacity(if first == last { 0 } else { (end - begin) as usize });
+        let mut out =
+            BytesMut::with_capacity(if first == last { 0 } else { (end - begin) as usize });
         for number in first..=last {
             let at = ((number - first) * frame) as usize;
             let data = self.block(&raw, at, number)?;

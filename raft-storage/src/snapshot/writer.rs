@@ -114,7 +114,8 @@ impl FileWriter {
         self.buffer.extend_from_slice(&encode_footer(self.total, self.header_crc));
         let buffer = std::mem::take(&mut self.buffer);
         self.file.write_at(self.position, buffer, Durability::Synced).await?;
-        let none = || StorageError::Failed { reason: "the snapshot was finished before".to_owned() };
+        let none =
+            || StorageError::Failed { reason: "the snapshot was finished before".to_owned() };
         self.temp.take().ok_or_else(none)
     }
 

@@ -104,8 +104,9 @@ pub enum RecordKind {
     Compacted,
     /// A snapshot of the record's index was installed; the payload says what became of the log.
     Installed,
-    /// The first record of a segment; the payload is the sequence of the oldest segment needed with it.
-    SegmentStart,
+    /// The payload is the sequence of the oldest segment that is needed from here on. The first record of each
+    /// segment; and no segment is released before such a record is durable.
+    OldestNeeded,
     /// A group's hard state and compaction, repeated at the start of a segment.
     GroupState,
 }
@@ -119,7 +120,7 @@ impl RecordKind {
             Self::Membership => 4,
             Self::Compacted => 5,
             Self::Installed => 6,
-            Self::SegmentStart => 7,
+            Self::OldestNeeded => 7,
             Self::GroupState => 8,
         }
     }
@@ -132,7 +133,7 @@ impl RecordKind {
             4 => Self::Membership,
             5 => Self::Compacted,
             6 => Self::Installed,
-            7 => Self::SegmentStart,
+            7 => Self::OldestNeeded,
             8 => Self::GroupState,
             _ => return None,
         })

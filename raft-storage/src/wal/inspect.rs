@@ -19,7 +19,7 @@ pub struct InspectedRecord {
     pub kind: RecordKind,
     /// Whether it was appended or copied forward.
     pub origin: Origin,
-    /// The group; zero in a record that begins a segment.
+    /// The group; zero in [`RecordKind::OldestNeeded`].
     pub group: GroupId,
     /// The index and the term.
     pub id: LogId,
@@ -61,7 +61,8 @@ pub async fn inspect_wal(
     mut visit: impl FnMut(&InspectedRecord),
 ) -> Result<Inspection, StorageError> {
     let names = disk.list().await?;
-    let mut sequences: Vec<u64> = names.iter().filter_map(|name| parse_segment_name(name)).collect();
+    let mut sequences: Vec<u64> =
+        names.iter().filter_map(|name| parse_segment_name(name)).collect();
     sequences.sort_unstable();
     let mut inspection = Inspection::default();
     for sequence in sequences {

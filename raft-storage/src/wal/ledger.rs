@@ -86,7 +86,13 @@ impl Ledger {
                     ledger.truncate(segments, first.id.index);
                 }
                 for entry in entries {
-                    append(segments, &mut ledger.runs, entry.id.index, entry_bytes(entry) as u64, newest);
+                    append(
+                        segments,
+                        &mut ledger.runs,
+                        entry.id.index,
+                        entry_bytes(entry) as u64,
+                        newest,
+                    );
                 }
             }
             WriteOp::Compact(id) => ledger.compact(segments, *id),
@@ -121,7 +127,9 @@ impl Ledger {
         let Some(newest) = self.segments.back().map(|segment| segment.sequence) else { return };
         let Some(ledger) = self.groups.get_mut(&group) else { return };
         let at = ledger.runs.partition_point(|run| run.last < index);
-        let Some(run) = ledger.runs.get(at).copied().filter(|run| run.first <= index) else { return };
+        let Some(run) = ledger.runs.get(at).copied().filter(|run| run.first <= index) else {
+            return;
+        };
         // The run in three: what is before the entry, the entry, what is after it.
         let (mut rest, mut parts) = (run, Vec::with_capacity(3));
         if run.first < index {
@@ -187,7 +195,9 @@ impl GroupLedger {
     /// Joins a run of one segment that was split, with its neighbours at `at - 1 ..= at + 1`.
     fn merge_around(&mut self, at: usize) {
         for right in (at.max(1)..=at + 1).rev() {
-            let (Some(a), Some(b)) = (self.runs.get(right - 1), self.runs.get(right)) else { continue };
+            let (Some(a), Some(b)) = (self.runs.get(right - 1), self.runs.get(right)) else {
+                continue;
+            };
             if a.segment == b.segment && a.last.next() == b.first {
                 let joined = Run { last: b.last, bytes: a.bytes + b.bytes, ..*a };
                 self.runs.remove(right);

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use raft_core::{GroupId, LogId, StorageError, Suffix, Write, WriteOp};
 
-use super::format::{BATCH_HEADER_BYTES, Origin, RECORD_HEADER_BYTES, RecordKind, SEGMENT_HEADER_BYTES};
+use super::format::{
+    BATCH_HEADER_BYTES, Origin, RECORD_HEADER_BYTES, RecordKind, SEGMENT_HEADER_BYTES,
+};
 use super::ledger::{Ledger, SegmentUse};
 use super::options::WalOptions;
 use super::record::{BatchEncoder, Record, op_bytes};
@@ -17,6 +19,8 @@ use crate::disk::Durability;
 const BATCH_BYTES_LIMIT: usize = 1 << 31;
 /// How much one batch copies forward besides its own writes.
 const RELOCATE_BYTES: usize = 256 << 10;
+/// What it takes to say which segment is the oldest one needed.
+const OLDEST_NEEDED_BYTES: usize = RECORD_HEADER_BYTES + 8;
 /// So many segments that are no longer needed are kept to be recycled; more are removed.
 const SPARE_SEGMENTS: usize = 2;
 
@@ -32,6 +36,8 @@ pub(crate) struct Log {
     ready: Option<Segment>,
     fill: Option<Task<u64>>,
     relocating: VecDeque<Live>,
+    /// The oldest segment that the log itself calls needed: older ones may go, this one may not.
+    declared: u64,
 }
 
 /// A live entry of the oldest segment, to be copied forward.
@@ -69,7 +75,19 @@ impl Log {
     ) -> Self {
         let (encoder, relocating) = (BatchEncoder::new(), VecDeque::new());
         let (next, ready, fill) = (None, None, None);
-        Self { workshop, options, ledger, active, next_batch, encoder, next, ready, fill, relocating }
+        Self {
+            workshop,
+            options,
+            ledger,
+            active,
+            next_batch,
+            encoder,
+            next,
+            ready,
+            fill,
+            relocating,
+            declared: 0,
+        }
     }
 
     /// Makes `content` durable in one batch. After an error nothing is known and nothing may follow.
@@ -85,7 +103,7 @@ impl Log {
         self.find_relocations().await?;
         let moved = self.take_relocations();
         let moved_bytes: usize = moved.iter().map(Live::bytes).sum();
-        let batch_bytes = BATCH_HEADER_BYTES + moved_bytes + own_bytes;
+        let batch_bytes = BATCH_HEADER_BYTES + OLDEST_NEEDED_BYTES + moved_bytes + own_bytes;
         let full = self.active.position + batch_bytes as u64 > self.options.segment_bytes;
         if full && self.active.position > SEGMENT_HEADER_BYTES {
             self.rotate().await?;
@@ -98,9 +116,14 @@ impl Log {
 
     fn encode(&mut self, content: &Content<'_>, moved: &[Live]) -> Vec<u8> {
         self.encoder.begin(self.active.salt, self.active.position);
+        let oldest = self.ledger.oldest_needed().unwrap_or(self.active.sequence);
         if self.active.position == SEGMENT_HEADER_BYTES {
+            self.encoder.oldest_needed(oldest);
             self.checkpoint();
+        } else if oldest > self.declared {
+            self.encoder.oldest_needed(oldest);
         }
+        self.declared = oldest;
         for live in moved {
             self.encoder.record(live.kind, Origin::Relocated, live.group, live.id, &live.payload);
         }
@@ -119,8 +142,6 @@ impl Log {
 
     /// Repeats the small state of every group, so that no older segment is needed for it.
     fn checkpoint(&mut self) {
-        let oldest = self.ledger.oldest_needed().unwrap_or(self.active.sequence);
-        self.encoder.segment_start(oldest);
         for (group, ledger) in &self.ledger.groups {
             self.encoder.group_state(*group, &ledger.hard_state, ledger.compacted);
         }
@@ -208,7 +229,7 @@ impl Log {
     }
 
     fn prepare_next(&mut self) {
-        let oldest = self.ledger.oldest_needed().unwrap_or(self.active.sequence);
+        let oldest = self.declared;
         let mut retired = Vec::new();
         while self.ledger.segments.len() > 1
             && self.ledger.segments.front().is_some_and(|segment| segment.sequence < oldest)

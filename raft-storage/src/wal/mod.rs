@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::{
-    BoxFuture, GroupId, Persisted, SnapshotMeta, SnapshotReader, SnapshotWriter, Storage, StorageError,
-    Write,
+    BoxFuture, GroupId, Persisted, SnapshotMeta, SnapshotReader, SnapshotWriter, Storage,
+    StorageError, Write,
 };
 
 use crate::disk::{Disk, DiskLock};
@@ -127,7 +127,11 @@ impl Wal {
         outcome.inspect_err(|error| self.health.fail(error))
     }
 
-    async fn write_in_order(&self, writer: &mut Writer, writes: &[Write]) -> Result<(), StorageError> {
+    async fn write_in_order(
+        &self,
+        writer: &mut Writer,
+        writes: &[Write],
+    ) -> Result<(), StorageError> {
         let mut begin = 0;
         for (at, write) in writes.iter().enumerate() {
             if log::completes_snapshot(&write.op) {

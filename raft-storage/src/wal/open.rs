@@ -60,7 +60,8 @@ pub(crate) async fn open(
     };
     let mut recovered = recover(&*disk, identity.incarnation).await?;
     let health = Arc::new(Health::default());
-    let snapshots = SnapshotStore::open(Arc::clone(&disk), lock.clone(), Arc::clone(&health)).await?;
+    let snapshots =
+        SnapshotStore::open(Arc::clone(&disk), lock.clone(), Arc::clone(&health)).await?;
     let mut discarded = Vec::new();
     let mut groups = std::mem::take(&mut recovered.groups);
     for group in snapshots.groups() {
@@ -101,7 +102,9 @@ async fn take_lock(disk: &dyn Disk) -> Result<DiskLock, StorageError> {
     for _ in 0..LOCK_ATTEMPTS {
         match disk.lock(LOCK_NAME).await {
             Ok(lock) => return Ok(lock),
-            Err(error) if error.kind == DiskErrorKind::Locked => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(error) if error.kind == DiskErrorKind::Locked => {
+                tokio::time::sleep(LOCK_PAUSE).await
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -138,10 +141,7 @@ async fn is_blank(disk: &dyn Disk, name: &str) -> Result<bool, StorageError> {
 }
 
 /// Readies the last segment for writing: what follows its last batch becomes zeros.
-async fn resume(
-    workshop: &Workshop,
-    recovered: &mut Recovered,
-) -> Result<Segment, StorageError> {
+async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segment, StorageError> {
     let disk = &workshop.disk;
     for name in disk.list().await? {
         if is_temp_name(&name) || name == "identity.tmp" {
@@ -150,7 +150,11 @@ async fn resume(
     }
     if recovered.segments.is_empty() {
         if recovered.unused.is_empty() {
-            return Err(super::corrupt(segment_name(1), 0, "the log is missing: there is no segment"));
+            return Err(super::corrupt(
+                segment_name(1),
+                0,
+                "the log is missing: there is no segment",
+            ));
         }
         recovered.segments.push((recovered.unused.remove(0), SEGMENT_HEADER_BYTES));
     }

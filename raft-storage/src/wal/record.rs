@@ -1,6 +1,8 @@
 //! Payloads of records, and the encoder of batches.
 
-use raft_core::{Entry, GroupId, HardState, LogId, LogIndex, NodeId, Payload, Suffix, Term, WriteOp};
+use raft_core::{
+    Entry, GroupId, HardState, LogId, LogIndex, NodeId, Payload, Suffix, Term, WriteOp,
+};
 
 use super::format::{
     BATCH_HEADER_BYTES, BatchHeader, Origin, RECORD_HEADER_BYTES, RecordHeader, RecordKind, Salt,
@@ -89,10 +91,10 @@ impl BatchEncoder {
         self.record(RecordKind::Installed, Origin::Appended, group, last, &[code]);
     }
 
-    pub(crate) fn segment_start(&mut self, oldest: u64) {
+    pub(crate) fn oldest_needed(&mut self, oldest: u64) {
         let (group, id) = (GroupId(0), LogId::ZERO);
         let payload = oldest.to_le_bytes();
-        self.record(RecordKind::SegmentStart, Origin::Appended, group, id, &payload);
+        self.record(RecordKind::OldestNeeded, Origin::Appended, group, id, &payload);
     }
 
     pub(crate) fn group_state(&mut self, group: GroupId, state: &HardState, compacted: LogId) {
@@ -170,7 +172,7 @@ pub(crate) enum Record {
     Entry(Origin, Entry),
     Compacted(LogId),
     Installed(LogId, Suffix),
-    SegmentStart { oldest: u64 },
+    OldestNeeded { oldest: u64 },
     GroupState(HardState, LogId),
 }
 
@@ -199,7 +201,7 @@ impl Record {
                 };
                 Self::Installed(header.id, suffix)
             }
-            RecordKind::SegmentStart => Self::SegmentStart { oldest: fields.u64()? },
+            RecordKind::OldestNeeded => Self::OldestNeeded { oldest: fields.u64()? },
             RecordKind::GroupState => {
                 let term = Term(fields.u64()?);
                 Self::GroupState(take_vote(term, &mut fields)?, header.id)

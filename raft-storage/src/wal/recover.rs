@@ -86,7 +86,8 @@ pub(crate) async fn recover(
 /// The sequences of all segments, which must be without gaps.
 async fn segments(disk: &dyn Disk) -> Result<Vec<u64>, StorageError> {
     let names = disk.list().await?;
-    let mut sequences: Vec<u64> = names.iter().filter_map(|name| parse_segment_name(name)).collect();
+    let mut sequences: Vec<u64> =
+        names.iter().filter_map(|name| parse_segment_name(name)).collect();
     sequences.sort_unstable();
     for pair in sequences.windows(2) {
         let missing = pair[0].saturating_add(1);
@@ -150,12 +151,17 @@ impl Walk {
         if batch.number != self.recovered.next_batch || !self.recovered.unused.is_empty() {
             let due = self.recovered.next_batch;
             let (file, flaw) = self.open_end.clone().unwrap_or_else(|| {
-                let file = segment_name(self.recovered.unused.first().copied().unwrap_or(segment.sequence));
+                let file = segment_name(
+                    self.recovered.unused.first().copied().unwrap_or(segment.sequence),
+                );
                 (file, Flaw { position: SEGMENT_HEADER_BYTES, reason: "no batch is here" })
             });
             let reason = format!(
                 "{}, and the log goes on with batch {} in {} at {}, where batch {due} is due",
-                flaw.reason, batch.number, segment.name(), batch.position
+                flaw.reason,
+                batch.number,
+                segment.name(),
+                batch.position
             );
             return Err(corrupt(file, flaw.position, reason));
         }
@@ -163,13 +169,10 @@ impl Walk {
         Ok(())
     }
 
-    fn check_start(&mut self, segment: &SegmentBytes, batch: &Batch<'_>) -> Result<(), StorageError> {
+    fn check_start(&self, segment: &SegmentBytes, batch: &Batch<'_>) -> Result<(), StorageError> {
         let first = batch.records().next().and_then(|at| Record::decode(&at.header, at.payload));
         match first {
-            Some(Record::SegmentStart { oldest }) => {
-                self.oldest_needed = oldest;
-                Ok(())
-            }
+            Some(Record::OldestNeeded { .. }) => Ok(()),
             _ => {
                 let reason = "the segment does not begin with the record that begins a segment";
                 Err(corrupt(segment.name(), batch.position, reason))
@@ -182,7 +185,9 @@ impl Walk {
             let record = Record::decode(&at.header, at.payload).ok_or_else(|| {
                 corrupt(segment.name(), at.position, "the record verifies and makes no sense")
             })?;
-            if !matches!(record, Record::SegmentStart { .. }) {
+            if let Record::OldestNeeded { oldest } = record {
+                self.oldest_needed = oldest;
+            } else {
                 let group = self.recovered.groups.entry(at.header.group).or_default();
                 group.apply(record, segment.sequence);
             }
@@ -206,7 +211,8 @@ impl Walk {
     fn check_oldest(&self, first: u64) -> Result<(), StorageError> {
         let needed = if self.recovered.segments.is_empty() { 1 } else { self.oldest_needed };
         if first > needed {
-            let reason = format!("the file is missing, and the log begins with {}", segment_name(first));
+            let reason =
+                format!("the file is missing, and the log begins with {}", segment_name(first));
             return Err(corrupt(segment_name(needed), 0, reason));
         }
         Ok(())

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use raft_core::{Entry, GroupId, HardState, LogId, LogIndex, Persisted, SnapshotMeta, StorageError, Suffix};
+use raft_core::{
+    Entry, GroupId, HardState, LogId, LogIndex, Persisted, SnapshotMeta, StorageError, Suffix,
+};
 
 use super::format::Origin;
 use super::record::{Record, entry_bytes};
@@ -61,7 +63,7 @@ impl GroupReplay {
                 self.hard_state = state;
                 self.compact(compacted);
             }
-            Record::SegmentStart { .. } => {}
+            Record::OldestNeeded { .. } => {}
         }
     }
 
@@ -116,7 +118,8 @@ impl GroupReplay {
         let mut expected = self.compacted.index.next();
         for index in self.entries.keys() {
             if *index != expected {
-                let reason = format!("the log of group {group} has no entry {expected} before {index}");
+                let reason =
+                    format!("the log of group {group} has no entry {expected} before {index}");
                 return Err(corrupt("the log".to_owned(), 0, reason));
             }
             expected = index.next();

@@ -94,7 +94,8 @@ impl Workshop {
             None => {
                 let file = self.disk.open(&temp, OpenMode::Create).await?;
                 let mut bytes = header;
-                bytes.resize(SEGMENT_HEADER_BYTES as usize + FIRST_FILL_BYTES, 0);
+                let fill = FIRST_FILL_BYTES.min(self.fill_bytes);
+                bytes.resize((SEGMENT_HEADER_BYTES + fill) as usize, 0);
                 let filled = bytes.len() as u64;
                 file.write_at(0, bytes, Durability::Synced).await?;
                 (file, filled)
@@ -136,4 +137,4 @@ impl Workshop {
 }
 
 /// A new segment begins with so many zeros: a small cluster takes little space and is made at once.
-const FIRST_FILL_BYTES: usize = 64 << 10;
+const FIRST_FILL_BYTES: u64 = 64 << 10;

@@ -1,12 +1,13 @@
 //! A workload, and the slow second implementation it is checked against.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_core::{
-    ClusterId, Entry, GroupId, HardState, Incarnation, LogId, LogIndex, Membership, NodeId, Payload,
-    Persisted, SnapshotChunk, SnapshotMeta, Storage, StorageError, Suffix, Term, Write, WriteOp, WriteSeq,
+    ClusterId, Entry, GroupId, HardState, Incarnation, LogId, LogIndex, Membership, NodeId,
+    Payload, Persisted, SnapshotChunk, SnapshotMeta, Storage, StorageError, Suffix, Term, Write,
+    WriteOp, WriteSeq,
 };
 use raft_storage::{Identity, MemoryStorage, Wal, WalOptions, testing::MemDisk};
 
@@ -55,7 +56,12 @@ pub fn receive(group: u64, last: LogId, chunk: SnapshotChunk, suffix: Suffix) ->
     write(group, WriteOp::Receive { meta: meta(last), chunk, suffix })
 }
 
-pub async fn take_snapshot(store: &dyn Storage, group: u64, last: LogId, data: Vec<u8>) -> Result<(), StorageError> {
+pub async fn take_snapshot(
+    store: &dyn Storage,
+    group: u64,
+    last: LogId,
+    data: Vec<u8>,
+) -> Result<(), StorageError> {
     let mut writer = store.create_snapshot(GroupId(group), meta(last)).await?;
     writer.write(data.into()).await?;
     writer.finish().await
@@ -93,7 +99,9 @@ impl Step {
     pub async fn run(&self, store: &dyn Storage) -> Result<(), StorageError> {
         match self {
             Self::Write(writes) => store.write(writes.clone()).await,
-            Self::Snapshot(group, last, data) => take_snapshot(store, *group, *last, data.clone()).await,
+            Self::Snapshot(group, last, data) => {
+                take_snapshot(store, *group, *last, data.clone()).await
+            }
         }
     }
 }
@@ -140,7 +148,12 @@ pub fn workload(seed: u64, groups: u64, len: usize) -> Vec<Step> {
                 let data = vec![at as u8; rng.usize(1..3000)];
                 for offset in (0..data.len()).step_by(700) {
                     let part = chunk(&data, offset, 700);
-                    steps.push(Step::Write(vec![receive(group, id(state.term, at), part, Suffix::Discard)]));
+                    steps.push(Step::Write(vec![receive(
+                        group,
+                        id(state.term, at),
+                        part,
+                        Suffix::Discard,
+                    )]));
                 }
                 (state.first, state.snapshot) = (at + 1, at);
                 state.terms.clear();
