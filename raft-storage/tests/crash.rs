@@ -165,7 +165,7 @@ fn a_flipped_bit_is_refused_or_costs_at_most_the_last_batch() {
             .into_iter()
             .take_while(|step| !matches!(step, Step::Snapshot(..)))
             .collect();
-        let steps: Vec<Step> = steps.into_iter().filter(is_append).take(5).collect();
+        let steps: Vec<Step> = steps.into_iter().filter(is_append).take(3).collect();
         let states = history(&steps, GROUPS).await;
         let disk = MemDisk::new();
         assert_eq!(run_steps(&disk, &steps).await, steps.len());
