@@ -437,7 +437,7 @@ struct MemFile {
 }
 
 impl DiskFile for MemFile {
-    fn len(&self) -> BoxFuture<'_, Result<u64, DiskError>> {
+    fn size(&self) -> BoxFuture<'_, Result<u64, DiskError>> {
         Box::pin(async move {
             self.disk.enter().await;
             Ok(self.disk.state().inodes.get(&self.id).map_or(0, |inode| inode.data.len() as u64))

@@ -187,7 +187,7 @@ impl Disk for FileDisk {
 }
 
 impl DiskFile for RealFile {
-    fn len(&self) -> BoxFuture<'_, Result<u64, DiskError>> {
+    fn size(&self) -> BoxFuture<'_, Result<u64, DiskError>> {
         let file = Arc::clone(&self.file);
         self.shared.run("stat", &self.name, move |_| Ok(file.metadata()?.len()))
     }

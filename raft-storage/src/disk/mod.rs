@@ -52,8 +52,8 @@ pub trait Disk: Send + Sync + 'static {
 
 /// An open file.
 pub trait DiskFile: Send + Sync + 'static {
-    /// Its length in bytes.
-    fn len(&self) -> BoxFuture<'_, Result<u64, DiskError>>;
+    /// Its size in bytes.
+    fn size(&self) -> BoxFuture<'_, Result<u64, DiskError>>;
 
     /// Up to `max` bytes from `offset` on; fewer only at the end of the file. Allocates no more than that.
     fn read_at(&self, offset: u64, max: u64) -> BoxFuture<'_, Result<Bytes, DiskError>>;

@@ -36,7 +36,7 @@ impl FileReader {
     }
 
     async fn check(name: String, file: Arc<dyn DiskFile>) -> Result<Self, StorageError> {
-        let len = file.len().await?;
+        let len = file.size().await?;
         let front = file.read_at(0, HEADER_BYTES_MAX.min(4096)).await?;
         let header = match decode_header(&front) {
             // Of a membership beyond all measure.

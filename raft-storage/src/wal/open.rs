@@ -135,7 +135,7 @@ async fn create(workshop: &Workshop, identity: Identity) -> Result<(), StorageEr
 /// Whether a segment holds nothing but its header: its creation was cut off before the identity was written.
 async fn is_blank(disk: &dyn Disk, name: &str) -> Result<bool, StorageError> {
     let file = disk.open(name, OpenMode::Read).await?;
-    let len = file.len().await?.min(1 << 30);
+    let len = file.size().await?.min(1 << 30);
     let bytes = file.read_at(SEGMENT_HEADER_BYTES, len).await?;
     Ok(bytes.iter().all(|byte| *byte == 0))
 }

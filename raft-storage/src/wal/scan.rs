@@ -57,7 +57,7 @@ impl SegmentBytes {
     pub(crate) async fn read(disk: &dyn Disk, sequence: u64) -> Result<Self, StorageError> {
         let name = segment_name(sequence);
         let file = disk.open(&name, OpenMode::Read).await?;
-        let len = file.len().await?;
+        let len = file.size().await?;
         if len > SEGMENT_BYTES_LIMIT {
             return Err(corrupt(name, SEGMENT_BYTES_LIMIT, "no segment is as long as this file"));
         }

@@ -87,7 +87,7 @@ impl Workshop {
                 self.disk.rename(&segment_name(old), &temp).await?;
                 self.disk.sync_dir().await?;
                 let file = self.disk.open(&temp, OpenMode::Write).await?;
-                let filled = file.len().await?;
+                let filled = file.size().await?;
                 file.write_at(0, header, Durability::Synced).await?;
                 (file, filled)
             }
