@@ -96,7 +96,10 @@ impl FileWriter {
             false => Durability::Cached,
         };
         let buffer = std::mem::take(&mut self.buffer);
+        // Without its name the file cannot be finished any more, if the caller tries in spite of an error.
+        let temp = self.temp.take();
         self.buffer = self.file.write_at(self.position, buffer, durability).await?;
+        self.temp = temp;
         self.buffer.clear();
         if durability == Durability::Synced {
             self.unsynced = 0;
