@@ -38,7 +38,7 @@ use crate::suite::{Plan, Side, Suite};
 /// Exits with 0 when every bar that was measured is met, with 2 when one is missed (never in a smoke run),
 /// with 1 when a measurement went wrong.
 #[derive(Parser)]
-#[command(name = "bench", args_conflicts_with_subcommands = true)]
+#[command(name = "bench")]
 struct Options {
     /// Only bars whose name contains this, e.g. `core`, `cluster/64`.
     name: Option<String>,
