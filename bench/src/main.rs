@@ -138,19 +138,14 @@ fn measure(suites: &[Box<dyn Suite>], options: &Options) -> ExitCode {
     if options.quick {
         println!("--quick: a smoke run, not a measurement");
     }
-    match disk(options) {
-        Ok(p50) if p50 > 1000.0 => println!(
-            "disk: 4 KiB write + fdatasync p50 {p50:.0} µs: slow just now; latencies at one client mean \
-             nothing, CPU per operation does"
-        ),
-        Ok(p50) => println!("disk: 4 KiB write + fdatasync p50 {p50:.0} µs"),
-        Err(error) => println!("disk: {} cannot be written: {error}", options.dir.display()),
-    }
     let mut outcomes = Vec::new();
     for suite in suites {
         if suite.bars().iter().any(|bar| wanted(bar.name)) {
-            let some = run::run(suite.as_ref(), &plan, |bar| wanted(bar.name));
-            println!("\n{}: {}\n{}", suite.name(), suite.about(), report::table(&some));
+            let disk_p50_us = disk(options).ok();
+            let mut some = run::run(suite.as_ref(), &plan, |bar| wanted(bar.name));
+            some.iter_mut().for_each(|outcome| outcome.disk_p50_us = disk_p50_us);
+            println!("\n{}: {}", suite.name(), suite.about());
+            print!("{}{}", report::disk(disk_p50_us), report::table(&some));
             outcomes.extend(some);
         }
     }

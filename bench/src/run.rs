@@ -40,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) pairs: usize,
     /// What became of it.
     pub(crate) verdict: Verdict,
+    /// What the disk took for a write of 4 KiB with fdatasync just before, in microseconds.
+    pub(crate) disk_p50_us: Option<f64>,
 }
 
 /// Takes one side of a suite in a child process and reads what it prints.
@@ -128,6 +130,7 @@ fn judge(bar: &Bar, suite: &dyn Suite, ours: Taken<'_>, peer: Taken<'_>) -> Outc
         peer: middle(&peer_samples),
         pairs: ratios.len(),
         verdict,
+        disk_p50_us: None,
     }
 }
 
