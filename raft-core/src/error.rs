@@ -15,10 +15,10 @@ pub enum ProposeError {
     },
     /// Too much is in flight: try again later.
     Overloaded {
-        /// Bytes of entries that are not applied yet.
-        unapplied_bytes: u64,
+        /// Bytes of entries that are not applied, or not durable, yet.
+        in_flight_bytes: u64,
         /// The limit.
-        unapplied_bytes_max: u64,
+        in_flight_bytes_max: u64,
     },
     /// The command is larger than any may be.
     TooLarge {
@@ -33,9 +33,14 @@ impl fmt::Display for ProposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => f.write_str("not the leader, and no leader is known"),
-            Self::Overloaded { unapplied_bytes, unapplied_bytes_max } => {
-                write!(f, "overloaded: {unapplied_bytes} of {unapplied_bytes_max} bytes are in flight")
+            Self::NotLeader { leader: None } => {
+                f.write_str("not the leader, and no leader is known")
+            }
+            Self::Overloaded { in_flight_bytes, in_flight_bytes_max } => {
+                write!(
+                    f,
+                    "overloaded: {in_flight_bytes} of {in_flight_bytes_max} bytes are in flight"
+                )
             }
             Self::TooLarge { bytes, bytes_max } => {
                 write!(f, "the command has {bytes} bytes and may have {bytes_max}")
@@ -66,8 +71,12 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => f.write_str("not the leader, and no leader is known"),
-            Self::Overloaded { reads_max } => write!(f, "overloaded: {reads_max} reads are waiting"),
+            Self::NotLeader { leader: None } => {
+                f.write_str("not the leader, and no leader is known")
+            }
+            Self::Overloaded { reads_max } => {
+                write!(f, "overloaded: {reads_max} reads are waiting")
+            }
         }
     }
 }

@@ -47,11 +47,19 @@ impl GroupConfig {
 pub struct Node;
 impl Node {
     /// Must be called within a tokio runtime.
-    pub fn start(config: NodeConfig, storage: Arc<dyn Storage>, transport: Arc<dyn Transport>) -> Self {
+    pub fn start(
+        config: NodeConfig,
+        storage: Arc<dyn Storage>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
         todo!()
     }
     /// Loads the group from the storage (snapshot restored, log replayed as it commits) and runs it.
-    pub async fn add_group<S: StateMachine>(&self, config: GroupConfig, machine: S) -> Result<Group<S>, StartError> {
+    pub async fn add_group<S: StateMachine>(
+        &self,
+        config: GroupConfig,
+        machine: S,
+    ) -> Result<Group<S>, StartError> {
         todo!()
     }
     /// Waits until the node has stopped, and says why.
@@ -72,11 +80,17 @@ impl<S: StateMachine> Clone for Group<S> {
 impl<S: StateMachine> Group<S> {
     /// Proposes a command and waits until it is applied here. The command is queued before the future is
     /// polled first; dropping the future does not take it back.
-    pub fn propose(&self, command: Bytes) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static {
+    pub fn propose(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static {
         async { todo!() }
     }
     /// Waits until a linearizable read is confirmed and applied (ReadIndex), then looks at the state.
-    pub fn read<R>(&self, look: impl FnOnce(&S) -> R) -> impl Future<Output = Result<R, QueryError>> {
+    pub fn read<R>(
+        &self,
+        look: impl FnOnce(&S) -> R,
+    ) -> impl Future<Output = Result<R, QueryError>> {
         async { todo!() }
     }
     /// Looks at the state as it is on this node now, however old; gives the last applied entry with it.
@@ -109,9 +123,7 @@ pub enum ProposalError {
     /// Never appended: it had no effect, and may be tried again.
     Rejected(ProposeError),
     /// Leadership was lost, or the node stopped, while it was in flight: it may yet be applied, or not.
-    Unknown {
-        leader: Option<NodeId>,
-    },
+    Unknown { leader: Option<NodeId> },
     /// The node has stopped; never appended.
     Stopped,
 }
@@ -123,9 +135,7 @@ pub enum QueryError {
     /// The core refused.
     Refused(ReadError),
     /// Leadership was lost while it waited.
-    LeadershipLost {
-        leader: Option<NodeId>,
-    },
+    LeadershipLost { leader: Option<NodeId> },
     /// The node has stopped.
     Stopped,
 }

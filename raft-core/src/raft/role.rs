@@ -1,0 +1,121 @@
+//! What a node can be, with the state that only that role has.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::PendingRead;
+use crate::progress::{Progress, State};
+use crate::{LogIndex, Membership, NodeId, Role, Round, SnapshotMeta, quorum};
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum RoleState {
+    Follower(Following),
+    PreCandidate(Votes),
+    Candidate(Votes),
+    Leader(Box<Leading>),
+}
+
+impl RoleState {
+    pub(super) fn name(&self) -> Role {
+        match self {
+            Self::Follower(_) => Role::Follower,
+            Self::PreCandidate(_) => Role::PreCandidate,
+            Self::Candidate(_) => Role::Candidate,
+            Self::Leader(_) => Role::Leader,
+        }
+    }
+}
+
+/// A follower, of a leader or of nobody yet.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Following {
+    pub(super) leader: Option<NodeId>,
+    /// The log is the leader's up to here.
+    pub(super) verified: LogIndex,
+    /// The newest round of the leader.
+    pub(super) round: Round,
+    /// Whether the leader waits to hear that more of `verified` is durable.
+    pub(super) owes_reply: bool,
+}
+
+/// Who has promised a vote.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Votes(BTreeSet<NodeId>);
+
+impl Votes {
+    pub(super) fn add(&mut self, node: NodeId) {
+        self.0.insert(node);
+    }
+
+    pub(super) fn win(&self, membership: &Membership) -> bool {
+        quorum::reached(membership, |node| u64::from(self.0.contains(&node))) == 1
+    }
+}
+
+/// A leader.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Leading {
+    /// What is known of every other member.
+    pub(super) peers: BTreeMap<NodeId, Progress>,
+    /// The index of the entry with which the term began: once it is committed, so is all before it.
+    pub(super) term_start: LogIndex,
+    pub(super) round: Round,
+    pub(super) heartbeat_elapsed: u32,
+    /// CheckQuorum: ticks since the last check, and the round that a quorum must have answered by the
+    /// next one.
+    pub(super) check_elapsed: u32,
+    pub(super) check_round: Round,
+    pub(super) reads: VecDeque<PendingRead>,
+}
+
+impl Leading {
+    pub(super) fn new(node: NodeId, membership: &Membership, term_start: LogIndex) -> Self {
+        let peers = membership.members().filter(|peer| *peer != node);
+        Self {
+            peers: peers.map(|peer| (peer, Progress::new(term_start))).collect(),
+            term_start,
+            round: Round(1),
+            heartbeat_elapsed: 0,
+            check_elapsed: 0,
+            check_round: Round(1),
+            reads: VecDeque::new(),
+        }
+    }
+
+    /// Begins a new round: every peer is to hear of it.
+    pub(super) fn begin_round(&mut self) {
+        self.round = self.round.next();
+        self.heartbeat_elapsed = 0;
+        for progress in self.peers.values_mut() {
+            progress.heartbeat_due = true;
+        }
+    }
+
+    /// The newest round that a quorum has answered.
+    pub(super) fn confirmed_round(&self, node: NodeId, membership: &Membership) -> Round {
+        Round(quorum::reached(membership, |voter| {
+            if voter == node {
+                return self.round.0;
+            }
+            self.peers.get(&voter).map_or(0, |progress| progress.acked_round.0)
+        }))
+    }
+
+    /// The highest index that is durable at a quorum. `own` is what is durable here.
+    pub(super) fn matched(&self, node: NodeId, own: LogIndex, membership: &Membership) -> LogIndex {
+        LogIndex(quorum::reached(membership, |voter| {
+            if voter == node {
+                return own.0;
+            }
+            self.peers.get(&voter).map_or(0, |progress| progress.matched.0)
+        }))
+    }
+
+    /// The snapshots that peers are being sent.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = &SnapshotMeta> {
+        self.peers.values().filter_map(|progress| match &progress.state {
+            State::Snapshot(transfer) => Some(&transfer.meta),
+            State::Probe { .. } | State::Replicate(_) => None,
+        })
+    }
+}
