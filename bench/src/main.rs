@@ -18,6 +18,7 @@ mod bar;
 mod cluster;
 mod load;
 mod measure;
+mod ours;
 mod peers;
 mod report;
 mod run;

@@ -3,11 +3,10 @@
 use crate::bar::Bar;
 use crate::bar::Bound::AtMost;
 use crate::bar::Metric::Cpu;
-use crate::sample::Measured;
+use crate::sample::{Measured, Missing, Points, Sample};
 use crate::suite::{Plan, Suite};
 
 /// Proposals kept outstanding.
-#[cfg(feature = "peers")]
 const OUTSTANDING: [u64; 3] = [64, 256, 1024];
 
 /// Beside raft-rs.
@@ -34,23 +33,28 @@ impl Suite for Core {
         ]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the core"))
+    fn ours(&self, plan: &Plan) -> Measured {
+        by_outstanding(|outstanding| crate::ours::core::measure(plan, outstanding, 256))
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        let mut points = crate::sample::Points::new();
-        for outstanding in OUTSTANDING {
-            let sample = crate::peers::raft_rs::measure(plan, outstanding, 256)
-                .map_err(|error| crate::sample::Missing::Failed(error.to_string()))?;
-            points.insert(outstanding.to_string(), sample);
-        }
-        Ok(points)
+        by_outstanding(|outstanding| crate::peers::raft_rs::measure(plan, outstanding, 256))
     }
 
     #[cfg(not(feature = "peers"))]
     fn peer(&self, _: &Plan) -> Measured {
         Err(crate::peers::not_built())
     }
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+fn by_outstanding(measure: impl Fn(u64) -> Result<Sample, Failed>) -> Measured {
+    let mut points = Points::new();
+    for outstanding in OUTSTANDING {
+        let sample = measure(outstanding).map_err(|error| Missing::Failed(error.to_string()))?;
+        points.insert(outstanding.to_string(), sample);
+    }
+    Ok(points)
 }
