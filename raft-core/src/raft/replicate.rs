@@ -58,8 +58,14 @@ impl Raft {
                 }
             }
             AppendOutcome::Rejected { prev, hint } if progress.is_news(prev) => {
-                let agreed = self.log.last_of_term_at_most(hint.term, hint.index.min(prev.prev()));
-                progress.probe(agreed.index.next());
+                let upto = hint.index.min(prev.prev());
+                let agreed = if upto < self.log.compacted().index {
+                    // What is compacted cannot be compared: from here on it takes the snapshot.
+                    upto
+                } else {
+                    self.log.last_of_term_at_most(hint.term, upto).index
+                };
+                progress.probe(agreed.next());
             }
             AppendOutcome::Rejected { .. } => {}
         }
