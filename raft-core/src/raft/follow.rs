@@ -12,11 +12,8 @@ impl Raft {
         match &mut self.role {
             RoleState::Leader(_) => false,
             RoleState::Follower(following) => match following.leader {
-                Some(leader) => {
-                    self.timer.reset();
-                    leader == from
-                }
-                None => {
+                Some(leader) if leader != from => false,
+                _ => {
                     following.leader = Some(from);
                     self.timer.reset();
                     true
