@@ -259,7 +259,7 @@ fn followers_convert_when_the_timeout_elapses_and_nothing_else() {
 
     let mut node = Solo::new(3, 1, &[]);
     for _ in 0..10 {
-        node.tick(9).hear(2, 1, append((0, 0), &[], 0));
+        node.hear(2, 1, append((0, 0), &[], 0)).tick(9);
         assert!(!asks(&mut node), "a heartbeat begins the timeout anew");
     }
 
