@@ -58,8 +58,14 @@ impl Raft {
                 }
             }
             AppendOutcome::Rejected { prev, hint } if progress.is_news(prev) => {
-                let agreed = self.log.last_of_term_at_most(hint.term, hint.index.min(prev.prev()));
-                progress.probe(agreed.index.next());
+                let upto = hint.index.min(prev.prev());
+                // Where this log is compacted there is nothing to agree on: the peer needs the snapshot.
+                let agreed = if upto < self.log.compacted().index {
+                    upto
+                } else {
+                    self.log.last_of_term_at_most(hint.term, upto).index
+                };
+                progress.probe(agreed.next());
             }
             AppendOutcome::Rejected { .. } => {}
         }
