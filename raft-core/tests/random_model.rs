@@ -498,7 +498,9 @@ fn run(seed: u64, coverage: &mut Coverage) {
     }
     sim.heal();
     sim.until(10 * TIMEOUT, "leader", |sim| sim.leader().is_some());
-    sim.until(10 * TIMEOUT, "agreement", Sim::agrees);
+    // The narrowest window sends one entry a round trip.
+    let entries = sim.cluster.nodes.iter().map(|node| node.raft.status().last.index.0).max();
+    sim.until(10 * TIMEOUT + 10 * entries.unwrap_or(0), "agreement", Sim::agrees);
     // Whatever is accepted now must commit.
     let leader = sim.leader().expect("it agrees");
     let index = sim.propose(leader).expect("nothing is in flight");

@@ -14,6 +14,7 @@ use raft_core::{
 };
 
 pub(crate) use self::disk::{Disk, Snapshot};
+#[allow(unused_imports)] // The walk hashes, the simulation draws numbers.
 pub(crate) use self::history::{History, Mixer, mix};
 
 /// A state machine: how far it is, and a hash of all it has applied.
