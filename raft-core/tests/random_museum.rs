@@ -1,8 +1,8 @@
 //! Schedules that broke this core, or another one (the bug museum of `faults.md`): one test each.
 
 use raft_core::{
-    Config, Effects, Entry, GroupId, HardState, LogId, LogIndex, Membership, NodeId, Payload,
-    Persisted, Raft, Role, SnapshotMeta, Term,
+    AppendEntries, Config, Effects, Entry, Envelope, GroupId, HardState, LogId, LogIndex,
+    Membership, Message, NodeId, Payload, Persisted, Raft, Role, Round, SnapshotMeta, Term,
 };
 
 fn entry(term: u64, index: u64) -> Entry {
@@ -58,6 +58,32 @@ fn a_long_log_is_no_overload_after_a_restart() {
     exchange(&mut nodes, |nodes, _| {
         nodes.iter().all(|node| node.status().commit == LogIndex(30))
     });
+}
+
+/// A follower may apply what a quorum has before its own disk has it; a snapshot of that would be ahead of the
+/// log on the disk, and after a crash the node could not start. Found with seed 867 of the simulation.
+#[test]
+fn no_snapshot_of_what_is_not_durable_here() {
+    let mut follower = node(2, Persisted::default());
+    let append = AppendEntries {
+        prev: LogId::ZERO,
+        entries: vec![entry(1, 1)],
+        commit: LogIndex(1),
+        round: Round(1),
+    };
+    follower.step(Envelope {
+        group: GroupId(1),
+        from: NodeId(1),
+        to: NodeId(2),
+        term: Term(1),
+        message: Message::AppendEntries(append),
+    });
+    let mut effects = Effects::default();
+    follower.drain(&mut effects);
+    follower.on_applied(LogIndex(1));
+    assert_eq!(follower.snapshot_meta(LogIndex(1)), None);
+    follower.on_persisted(effects.writes.last().expect("the entry").seq);
+    assert!(follower.snapshot_meta(LogIndex(1)).is_some());
 }
 
 /// Two nodes of three talk, and write at once, until `done`.

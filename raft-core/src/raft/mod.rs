@@ -217,10 +217,12 @@ impl Raft {
         }
     }
 
-    /// What a snapshot of the state at `index` is of; `None` when `index` is not applied, or so old that
-    /// it is not known any more.
+    /// What a snapshot of the state at `index` is of; `None` when `index` is not applied, when its entry is
+    /// not durable here yet (entries may be applied before: a quorum has them), or when it is so old that
+    /// it is not known any more. A snapshot may not be ahead of the log on its own disk: after a crash
+    /// there would be a gap between them, or entries that conflict with it.
     pub fn snapshot_meta(&self, index: LogIndex) -> Option<SnapshotMeta> {
-        if index > self.applied {
+        if index > self.applied.min(self.writes.durable()) {
             return None;
         }
         let term = self.log.term_at(index)?;
