@@ -42,6 +42,9 @@ impl Rng {
     }
 }
 
+/// Runs in the everyday tests.
+const SEEDS: u64 = 5_000;
+
 /// Units of time in a tick.
 const TICK: u64 = 4;
 const ELECTION_TICKS: u32 = 5;
@@ -130,6 +133,30 @@ struct Coverage {
     snapshots_installed: u64,
     truncations: u64,
     held_votes: u64,
+}
+
+impl Coverage {
+    /// About half of what `SEEDS` seeds met when this was written.
+    fn check(&self) {
+        let floors = [
+            ("elections", self.elections, 7_000),
+            ("step-downs without a quorum", self.step_downs_without_quorum, 2_000),
+            ("step-downs with a stalled disk", self.step_downs_with_stalled_disk, 900),
+            ("crashes", self.crashes, 25_000),
+            ("lost writes", self.writes_lost, 2_300),
+            ("commands", self.commands, 65_000),
+            ("overloads", self.overloaded, 20_000),
+            ("reads", self.reads, 28_000),
+            ("snapshots taken", self.snapshots_taken, 28_000),
+            ("snapshots sent", self.snapshots_sent, 1_600),
+            ("snapshots installed", self.snapshots_installed, 500),
+            ("truncations", self.truncations, 1_100),
+            ("votes held for the disk", self.held_votes, 19_000),
+        ];
+        for (what, met, floor) in floors {
+            assert!(met >= floor, "only {met} {what}; the floor is {floor}");
+        }
+    }
 }
 
 struct Sim<'a> {
@@ -284,9 +311,7 @@ impl<'a> Sim<'a> {
 
     fn settle_disk(&mut self, at: usize) {
         let output = self.cluster.settle(at);
-        let is_vote = |envelope: &&Envelope| {
-            matches!(&envelope.message, Message::RequestVoteReply(reply) if reply.granted)
-        };
+        let is_vote = |envelope: &&Envelope| matches!(&envelope.message, Message::RequestVoteReply(reply) if reply.granted);
         self.coverage.held_votes += output.messages.iter().filter(is_vote).count() as u64;
         self.take(at, output);
     }
@@ -330,7 +355,8 @@ impl<'a> Sim<'a> {
         for _ in 0..copies {
             self.sent += 1;
             // Some arrive very late.
-            let late = if self.plan.delay > 2 && self.rng.chance(20) { 200 } else { self.plan.delay };
+            let late =
+                if self.plan.delay > 2 && self.rng.chance(20) { 200 } else { self.plan.delay };
             let due = self.now + 1 + self.rng.below(late);
             self.network.insert((due, self.sent), envelope.clone());
         }
@@ -440,7 +466,13 @@ impl<'a> Sim<'a> {
                     1 => (side >> from) & 1 != (side >> to) & 1,
                     2 => from == leader || to == leader,
                     // One way: it can send, or it can hear, and not both.
-                    3 => if side & 1 == 0 { from == alone } else { to == alone },
+                    3 => {
+                        if side & 1 == 0 {
+                            from == alone
+                        } else {
+                            to == alone
+                        }
+                    }
                     // A bridge: only this one hears everybody.
                     _ => from != alone && to != alone && from % 2 != to % 2,
                 };
@@ -522,7 +554,7 @@ fn faults_then_recovery() {
     let mut coverage = Coverage::default();
     let seeds = match number("RANDOM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("RANDOM_SEEDS").unwrap_or(2000),
+        None => 0..number("RANDOM_SEEDS").unwrap_or(SEEDS),
     };
     for seed in seeds.clone() {
         let result = catch_unwind(AssertUnwindSafe(|| run(seed, &mut coverage)));
@@ -531,5 +563,8 @@ fn faults_then_recovery() {
             resume_unwind(panic);
         }
     }
-    println!("{} seeds: {coverage:#?}", seeds.end - seeds.start);
+    println!("{} seeds: {coverage:?}", seeds.end - seeds.start);
+    if seeds.end - seeds.start >= SEEDS {
+        coverage.check();
+    }
 }

@@ -29,11 +29,8 @@ fn a_follower_behind_the_compaction_point_gets_the_snapshot() {
         compacted: LogId::new(Term(2), LogIndex(5)),
         log: (6..9).map(|index| entry(2, index)).collect(),
     };
-    let behind = Persisted {
-        hard_state,
-        log: vec![entry(2, 1), entry(2, 2)],
-        ..Persisted::default()
-    };
+    let behind =
+        Persisted { hard_state, log: vec![entry(2, 1), entry(2, 2)], ..Persisted::default() };
     let mut nodes = [node(1, ahead), node(2, behind)];
     nodes[0].campaign();
     exchange(&mut nodes, |_, effects| {
@@ -55,9 +52,7 @@ fn a_long_log_is_no_overload_after_a_restart() {
         Raft::new(config, persisted, &voters()).expect("a valid config")
     });
     nodes[0].campaign();
-    exchange(&mut nodes, |nodes, _| {
-        nodes.iter().all(|node| node.status().commit == LogIndex(30))
-    });
+    exchange(&mut nodes, |nodes, _| nodes.iter().all(|node| node.status().commit == LogIndex(30)));
 }
 
 /// A follower may apply what a quorum has before its own disk has it; a snapshot of that would be ahead of the

@@ -27,8 +27,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use raft_core::{
-    Config, Entry, Envelope, GroupId, HardState, LogId, LogIndex, Message, NodeId,
-    Payload, Persisted, Role, Term,
+    Config, Entry, Envelope, GroupId, HardState, LogId, LogIndex, Message, NodeId, Payload,
+    Persisted, Role, Term,
 };
 
 use self::model::{Cluster, Mixer};
@@ -427,14 +427,8 @@ fn disk(term: u64, terms: &[u64]) -> Persisted {
     Persisted { hard_state, log, ..Persisted::default() }
 }
 
-const NOTHING: Budget = Budget {
-    campaigns: 0,
-    proposals: 0,
-    crashes: 0,
-    heartbeats: 0,
-    silences: 0,
-    duplicates: 0,
-};
+const NOTHING: Budget =
+    Budget { campaigns: 0, proposals: 0, crashes: 0, heartbeats: 0, silences: 0, duplicates: 0 };
 
 /// Two campaigns from nothing: every schedule of PreVotes and votes, of their writes, and of what the two
 /// leaders say of their first entries.

@@ -185,9 +185,9 @@ impl Cluster {
     ) -> Self {
         let ids = (1..=disks.len() as u64).map(NodeId);
         let initial = Membership::of_voters(ids.clone());
-        let nodes = ids.zip(disks).map(|(id, persisted)| {
-            Rc::new(Node::new(config(id), &initial, persisted))
-        });
+        let nodes = ids
+            .zip(disks)
+            .map(|(id, persisted)| Rc::new(Node::new(config(id), &initial, persisted)));
         Self { nodes: nodes.collect(), history: Rc::new(History::new(committed)) }
     }
 
@@ -260,8 +260,7 @@ impl Cluster {
     /// What a node says of itself is what its disk says of it.
     fn check_status(&self, at: usize) {
         let node = &self.nodes[at];
-        let (status, latest, durable) =
-            (node.raft.status(), &node.disk.latest, &node.disk.durable);
+        let (status, latest, durable) = (node.raft.status(), &node.disk.latest, &node.disk.durable);
         assert!(status.term >= node.seen.1, "terms never go back");
         assert!(status.commit >= node.seen.2, "the commit index never goes back");
         assert!(status.applied <= status.commit && status.commit <= status.last.index);
@@ -344,7 +343,10 @@ impl Cluster {
         let node = &self.nodes[at];
         let durable = &node.disk.durable;
         let term = envelope.term;
-        assert!(durable.hard_state.term >= term, "{envelope:?} speaks of a term that is not durable");
+        assert!(
+            durable.hard_state.term >= term,
+            "{envelope:?} speaks of a term that is not durable"
+        );
         let overtaken = durable.hard_state.term > term;
         match &envelope.message {
             Message::RequestVote(_) => {
@@ -386,7 +388,10 @@ impl Cluster {
         let status = leader.raft.status();
         if status.role == Role::Leader && status.term == envelope.term {
             let theirs = leader.disk.latest.get(matched);
-            assert!(theirs.is_none_or(|entry| durable.has(entry)), "{envelope:?} is not the leader's");
+            assert!(
+                theirs.is_none_or(|entry| durable.has(entry)),
+                "{envelope:?} is not the leader's"
+            );
         }
     }
 }
