@@ -141,7 +141,8 @@ mod tests {
         assert!(bare.contains("`150` has no unit") && bare.contains("150ms"), "{bare}");
         let unknown = "5MB".parse::<Size>().unwrap_err();
         assert!(unknown.contains("no unit `MB`") && unknown.contains("MiB"), "{unknown}");
-        for text in ["", "ms", "-5s", "1.5s", "5 s", "99999999999999999999s", "18446744073709551615h"]
+        for text in
+            ["", "ms", "-5s", "1.5s", "5 s", "99999999999999999999s", "18446744073709551615h"]
         {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }

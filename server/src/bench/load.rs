@@ -185,6 +185,8 @@ async fn client<T: Target>(
                 held.first_error.get_or_insert(error);
                 drop(held);
                 sleep(PAUSE).await;
+                begun = Instant::now();
+                continue;
             }
         }
         begun = ended;
@@ -210,9 +212,10 @@ mod tests {
     impl Target for Fake {
         async fn put(&self, key: &[u8], value: &[u8]) -> Result<(), ClerkError> {
             assert_eq!((key.len(), value.len()), (6, 3));
-            self.puts.set(self.puts.get() + 1);
+            let number = self.puts.get() + 1;
+            self.puts.set(number);
             sleep(Duration::from_millis(2)).await;
-            match self.fails_every > 0 && self.puts.get().is_multiple_of(self.fails_every) {
+            match self.fails_every > 0 && number.is_multiple_of(self.fails_every) {
                 true => Err(ClerkError::NotDone(Cause::NoLeader)),
                 false => Ok(()),
             }

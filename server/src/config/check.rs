@@ -112,9 +112,7 @@ impl Config {
 fn check_size(name: &str, size: Size, size_max: Size) -> Done {
     match size.0 >= 1 && size <= size_max {
         true => Ok(()),
-        false => {
-            Err(Failure::usage(format!("{name} is {size} and must be from 1B to {size_max}")))
-        }
+        false => Err(Failure::usage(format!("{name} is {size} and must be from 1B to {size_max}"))),
     }
 }
 

@@ -24,7 +24,10 @@ const NODE: &str = "cluster_id = 7\nnode_id = 2\ndata_dir = '/tmp/x'\n";
 fn each_setting_is_merged_for_itself() {
     let file = format!("{NODE}tick = '10ms'\nheartbeat = '20ms'\nlog_format = 'json'\n");
     let config = loaded(&["--tick", "20ms", "--log-level", "debug"], &file).unwrap();
-    assert_eq!((config.tick.value.to_string().as_str(), config.tick.source), ("20ms", Source::Flag));
+    assert_eq!(
+        (config.tick.value.to_string().as_str(), config.tick.source),
+        ("20ms", Source::Flag)
+    );
     assert_eq!(config.heartbeat.source, Source::File);
     assert_eq!(config.heartbeat_ticks(), 1);
     assert_eq!(config.election_timeout.source, Source::Default);
@@ -36,8 +39,7 @@ fn each_setting_is_merged_for_itself() {
 fn the_sample_file_holds_the_defaults_and_names_every_setting() {
     let sample = file::parse(EXAMPLE, "shardkv.example.toml").unwrap();
     let none = ArgMatches::default();
-    let from_sample =
-        Config::merge(&ServerFlags::default(), &LogFlags::default(), sample, &none);
+    let from_sample = Config::merge(&ServerFlags::default(), &LogFlags::default(), sample, &none);
     let required = ["cluster_id", "node_id", "data_dir"];
     for ((name, sampled, source), (_, default, _)) in
         from_sample.rows().into_iter().zip(Config::defaults().rows())

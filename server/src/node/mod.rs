@@ -130,7 +130,8 @@ fn store_config(config: &Config) -> StoreConfig {
     // Within 4 MiB, by `Config::check`.
     limits.key_bytes_max = u32::try_from(key).unwrap_or(limits.key_bytes_max);
     limits.value_bytes_max = u32::try_from(value).unwrap_or(limits.value_bytes_max);
-    limits.batch_bytes_max = limits.batch_bytes_max.max(limits.key_bytes_max + limits.value_bytes_max);
+    limits.batch_bytes_max =
+        limits.batch_bytes_max.max(limits.key_bytes_max + limits.value_bytes_max);
     let mut store = StoreConfig::default();
     store.limits = limits;
     store

@@ -22,7 +22,9 @@ pub(super) fn read(line: Line<'_>) -> Result<Record, String> {
 pub(super) fn write(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     if value.contains(&b'\n') {
         let key = key.escape_ascii();
-        return Err(format!("the value of `{key}` has more than one line; export it as tsv or ndjson"));
+        return Err(format!(
+            "the value of `{key}` has more than one line; export it as tsv or ndjson"
+        ));
     }
     out.extend_from_slice(value);
     let is_unended = key.len() == DIGITS + 1

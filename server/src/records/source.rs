@@ -37,9 +37,8 @@ pub(crate) struct Source {
 impl Source {
     /// Begins to read `file`, or stdin if it is `-`.
     pub(crate) fn open(file: &Path, format: Format) -> Result<Self, Failure> {
-        let unreadable = |error: io::Error| {
-            Failure::usage(format!("cannot read {}: {error}", file.display()))
-        };
+        let unreadable =
+            |error: io::Error| Failure::usage(format!("cannot read {}: {error}", file.display()));
         let (reader, total_bytes): (Box<dyn Read + Send>, _) = if file == Path::new("-") {
             (Box::new(io::stdin()), None)
         } else {

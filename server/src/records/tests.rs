@@ -71,10 +71,7 @@ fn bytes_have_one_way_to_be_written() {
         written(Format::Tsv, b"a\tb", b"\\ \n\r\0\xffz\xc3\xa9"),
         b"a\\tb\t\\\\ \\n\\r\\x00\\xffz\xc3\xa9\n"
     );
-    assert_eq!(
-        written(Format::Ndjson, b"k", b"\xff"),
-        b"{\"key\":\"k\",\"value_b64\":\"/w==\"}\n"
-    );
+    assert_eq!(written(Format::Ndjson, b"k", b"\xff"), b"{\"key\":\"k\",\"value_b64\":\"/w==\"}\n");
     assert_eq!(json(b"k", b"v", Some(7)), r#"{"key":"k","value":"v","version":7}"#);
 }
 

@@ -8,9 +8,11 @@ pub(super) fn read(text: &[u8]) -> Result<Record, String> {
         format!("not UTF-8 at byte {}; write such bytes as \\xNN", error.valid_up_to() + 1)
     })?;
     if text.ends_with('\r') {
-        return Err("a carriage return at the end; write it as \\r if it belongs to the value, and \
+        return Err(
+            "a carriage return at the end; write it as \\r if it belongs to the value, and \
                     otherwise convert the file's line ends to plain newlines"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let (key, value) = text.split_once('\t').ok_or("no tab between a key and a value")?;
     if value.contains('\t') {

@@ -85,9 +85,8 @@ pub(crate) async fn cas(args: CasArgs) -> Done {
 }
 
 pub(crate) async fn scan(args: ScanArgs) -> Done {
-    let key_of = |key: &Option<OsString>| {
-        key.as_ref().map(|key| bytes_of(key, args.hex)).transpose()
-    };
+    let key_of =
+        |key: &Option<OsString>| key.as_ref().map(|key| bytes_of(key, args.hex)).transpose();
     let range = match key_of(&args.prefix)? {
         Some(prefix) => Scan::prefix(prefix),
         None => Scan::range(key_of(&args.from)?.unwrap_or_default(), key_of(&args.to)?),

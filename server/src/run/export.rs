@@ -28,8 +28,9 @@ pub(crate) async fn export(args: ExportArgs) -> Done {
         return out.flush().or_else(broken_output);
     }
     let path = Path::new(&args.file);
-    let unwritable =
-        |error: std::io::Error| Failure::refused(format!("cannot write {}: {error}", path.display()));
+    let unwritable = |error: std::io::Error| {
+        Failure::refused(format!("cannot write {}: {error}", path.display()))
+    };
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -52,11 +53,7 @@ fn replace(file: NamedTempFile, path: &Path, directory: &Path) -> std::io::Resul
     File::open(directory)?.sync_all()
 }
 
-async fn copy(
-    args: &ExportArgs,
-    format: Format,
-    sink: &mut impl FnMut(&[u8]) -> Done,
-) -> Done {
+async fn copy(args: &ExportArgs, format: Format, sink: &mut impl FnMut(&[u8]) -> Done) -> Done {
     let prefix = args.prefix.as_bytes();
     let mut pages = clerk(&args.connect, 1).pages(Scan::prefix(prefix));
     let (bar, begun) = (bar(None), Instant::now());
