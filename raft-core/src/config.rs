@@ -26,9 +26,9 @@ pub struct Config {
     pub window_bytes_max: u64,
     /// The largest command. Default 4 MiB.
     pub command_bytes_max: u64,
-    /// The most bytes of entries that are not applied yet, committed or not; a proposal past it is
-    /// `Overloaded`. Default 64 MiB.
-    pub unapplied_bytes_max: u64,
+    /// The most bytes of entries that are not applied yet, committed or not, and the most that are not
+    /// durable yet; a proposal past either is `Overloaded`. Default 64 MiB.
+    pub in_flight_bytes_max: u64,
     /// The most bytes handed to the state machine and not yet reported applied. Default 4 MiB.
     pub applying_bytes_max: u64,
     /// The most reads that wait for their confirmation. Default 65,536.
@@ -52,7 +52,7 @@ impl Config {
             window_messages_max: 256,
             window_bytes_max: 8 << 20,
             command_bytes_max: 4 << 20,
-            unapplied_bytes_max: 64 << 20,
+            in_flight_bytes_max: 64 << 20,
             applying_bytes_max: 4 << 20,
             reads_max: 65_536,
             trailing_bytes_max: 8 << 20,
@@ -72,8 +72,8 @@ impl Config {
             ),
             ("window_messages_max", self.window_messages_max >= 1, "must be at least 1"),
             (
-                "unapplied_bytes_max",
-                self.unapplied_bytes_max > self.command_bytes_max,
+                "in_flight_bytes_max",
+                self.in_flight_bytes_max > self.command_bytes_max,
                 "must be greater than command_bytes_max",
             ),
             ("reads_max", self.reads_max >= 1, "must be at least 1"),

@@ -15,10 +15,10 @@ pub enum ProposeError {
     },
     /// Too much is in flight: try again later.
     Overloaded {
-        /// Bytes of entries that are not applied yet.
-        unapplied_bytes: u64,
+        /// Bytes of entries that are not applied, or not durable, yet.
+        in_flight_bytes: u64,
         /// The limit.
-        unapplied_bytes_max: u64,
+        in_flight_bytes_max: u64,
     },
     /// The command is larger than any may be.
     TooLarge {
@@ -36,10 +36,10 @@ impl fmt::Display for ProposeError {
             Self::NotLeader { leader: None } => {
                 f.write_str("not the leader, and no leader is known")
             }
-            Self::Overloaded { unapplied_bytes, unapplied_bytes_max } => {
+            Self::Overloaded { in_flight_bytes, in_flight_bytes_max } => {
                 write!(
                     f,
-                    "overloaded: {unapplied_bytes} of {unapplied_bytes_max} bytes are in flight"
+                    "overloaded: {in_flight_bytes} of {in_flight_bytes_max} bytes are in flight"
                 )
             }
             Self::TooLarge { bytes, bytes_max } => {

@@ -11,12 +11,21 @@ use crate::{LogIndex, WriteSeq};
 pub(crate) struct Writes {
     issued: WriteSeq,
     persisted: WriteSeq,
-    /// Writes in flight, and up to which index each makes the current log durable.
-    pending: VecDeque<(WriteSeq, LogIndex)>,
+    pending: VecDeque<Pending>,
+    pending_bytes: u64,
     /// Everything up to here in the current log is durable.
     durable: LogIndex,
     /// Ticks since the last durable progress while something was pending.
     stalled_ticks: u32,
+}
+
+/// A write in flight.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Pending {
+    seq: WriteSeq,
+    /// Up to which index it makes the current log durable.
+    covers: LogIndex,
+    bytes: u64,
 }
 
 impl Writes {
@@ -25,15 +34,17 @@ impl Writes {
             issued: WriteSeq(0),
             persisted: WriteSeq(0),
             pending: VecDeque::new(),
+            pending_bytes: 0,
             durable,
             stalled_ticks: 0,
         }
     }
 
-    /// Numbers a write; when it is durable, so is the current log up to `covers`.
-    pub(crate) fn issue(&mut self, covers: LogIndex) -> WriteSeq {
+    /// Numbers a write of `bytes`; when it is durable, so is the current log up to `covers`.
+    pub(crate) fn issue(&mut self, covers: LogIndex, bytes: u64) -> WriteSeq {
         self.issued = self.issued.next();
-        self.pending.push_back((self.issued, covers));
+        self.pending.push_back(Pending { seq: self.issued, covers, bytes });
+        self.pending_bytes += bytes;
         self.issued
     }
 
@@ -41,17 +52,18 @@ impl Writes {
     pub(crate) fn truncate(&mut self, index: LogIndex) {
         let keep = index.prev();
         self.durable = self.durable.min(keep);
-        for (_, covers) in &mut self.pending {
-            *covers = (*covers).min(keep);
+        for write in &mut self.pending {
+            write.covers = write.covers.min(keep);
         }
     }
 
     /// This write and all before it are durable.
     pub(crate) fn persist(&mut self, seq: WriteSeq) {
         assert!(seq <= self.issued, "{seq} was never handed out; the last was {}", self.issued);
-        while let Some((done, covers)) = self.pending.pop_front_if(|(number, _)| *number <= seq) {
-            self.persisted = done;
-            self.durable = self.durable.max(covers);
+        while let Some(done) = self.pending.pop_front_if(|write| write.seq <= seq) {
+            self.persisted = done.seq;
+            self.pending_bytes -= done.bytes;
+            self.durable = self.durable.max(done.covers);
             self.stalled_ticks = 0;
         }
     }
@@ -68,6 +80,11 @@ impl Writes {
 
     pub(crate) fn is_persisted(&self, seq: WriteSeq) -> bool {
         seq <= self.persisted
+    }
+
+    /// Bytes of entries and chunks that were handed out and are not durable yet.
+    pub(crate) fn pending_bytes(&self) -> u64 {
+        self.pending_bytes
     }
 
     pub(crate) fn durable(&self) -> LogIndex {

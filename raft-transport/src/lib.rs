@@ -1,1 +1,31 @@
-//! To come.
+//! Transports for `raft-core`: how nodes and clients reach each other.
+//!
+//! - [`ChannelNetwork`] joins nodes of one process: messages are moved, not serialised.
+//! - [`TcpTransport`] joins nodes over byte streams. One listener serves peers and clients.
+//! - [`TcpCaller`] calls the services of nodes from elsewhere.
+//! - [`codec`] is what goes over the stream: frames, handshake, messages.
+//! - [`Network`] is what is needed beneath: [`TokioNetwork`] is TCP, [`MemoryNetwork`] needs no sockets.
+//!
+//! Everything outside is untrusted: whatever arrives is limited, checked and counted ([`Counters`]), and ends
+//! at worst the connection it came over. Every queue has a bound and every wait a deadline, in [`TcpConfig`]
+//! and [`CallerConfig`]. Time is tokio's, randomness comes from a seed, and nothing starts a thread.
+#![forbid(unsafe_code)]
+
+mod caller;
+mod channel;
+pub mod codec;
+mod complaints;
+mod config;
+mod counters;
+mod inbox;
+mod network;
+mod slots;
+mod tasks;
+mod tcp;
+
+pub use caller::TcpCaller;
+pub use channel::{ChannelCaller, ChannelNetwork, ChannelTransport, Traffic};
+pub use config::{Backoff, CallerConfig, Liveness, TcpConfig};
+pub use counters::Counters;
+pub use network::{Listener, MemoryNetwork, Network, Stream, TokioNetwork};
+pub use tcp::{Admission, BindError, Peers, TcpTransport};

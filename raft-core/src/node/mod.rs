@@ -1,180 +1,190 @@
-//! The tokio driver (interface stub; being written).
-#![allow(unused_variables, missing_docs)]
-extern crate std;
-use alloc::string::String;
-use core::future::Future;
-use core::time::Duration;
-use std::sync::Arc;
+//! The tokio driver: runs the cores of many groups over one [`Storage`] and one [`Transport`].
+//!
+//! # One loop, one writer, appliers beside it
+//!
+//! A [`Node`] has one **loop**, a task that alone touches the cores. In a *turn* it takes whatever has
+//! happened (messages, finished writes, a tick, the inboxes of the groups), steps the groups concerned,
+//! and drains them into one [`Effects`](crate::Effects): one call of the transport carries the messages
+//! of all groups, one call of the storage their writes. The **writer** begins the next call when the one
+//! before is durable, with all that has gathered meanwhile: load makes larger batches, without a timer.
+//! Each group has an **applier**, a task that owns the way to the state machine: a slow `apply` delays
+//! no heartbeat. Snapshots are written, and read for laggards, by tasks of their own.
+//!
+//! ```text
+//! Group::propose ──> inbox ──> loop: Raft ──> transport, writer
+//!        ^                       │  ^
+//!        └──── answer ── applier <┘  └── durable, applied, messages, ticks
+//! ```
+//!
+//! A **handle** ([`Group`]) may be used from anywhere. What a client asks for gets exactly one answer;
+//! nobody waits for a node that has stopped.
+//!
+//! # Invariants
+//!
+//! 1. A proposal is answered with an output only when the entry with its [`LogId`](crate::LogId) was
+//!    applied here, and as rejected only when it was never appended. Everything else is `Unknown`.
+//! 2. After an error of [`Storage::write`] it is never called again: the node stops and says why.
+//! 3. Every queue has a bound: an inbox in bytes ([`GroupConfig::inbox_bytes_max`]), reads in number
+//!    ([`Config::reads_max`](crate::Config::reads_max)), the writer's and the appliers' queues in bytes by
+//!    the core, snapshot transfers in number ([`NodeConfig::snapshot_sends_max`]).
+//! 4. Time is tokio's; there is no thread and nothing random here. On a runtime with one thread and a
+//!    paused clock, the same events make the same run.
+//! 5. Dropping a node is a crash: nothing is sent, written or applied afterwards. Whoever waits learns
+//!    that the outcome is unknown.
 
-use bytes::Bytes;
-use tokio::sync::watch;
+mod applier;
+mod compact;
+mod config;
+mod driver;
+mod error;
+mod group;
+mod inbox;
+mod lock;
+mod machine;
+mod mailbox;
+mod serve;
+mod shared;
+mod signal;
+mod slot;
+mod start;
+mod status;
+mod tasks;
+mod waiting;
+mod writer;
 
-use crate::*;
+use alloc::string::ToString;
+use alloc::sync::Arc;
 
-/// The configuration of a [`Node`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct NodeConfig {
-    /// This node.
-    pub id: NodeId,
-    /// One tick of all groups. Default 50 ms.
-    pub tick: Duration,
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use self::driver::{Driver, Surroundings};
+use self::lock::{Mutex, lock};
+use self::signal::{Signal, Signals};
+use self::start::Registry;
+use self::tasks::{Panicked, Tasks};
+use crate::{StateMachine, Storage, Transport};
+
+pub use self::config::{GroupConfig, NodeConfig};
+pub use self::error::{Applied, ProposalError, QueryError, SnapshotError, StartError, StopReason};
+pub use self::group::Group;
+pub use self::status::{GroupStatus, NodeStatus};
+
+/// A node: drives all its groups over one storage and one transport, until it is shut down, dropped, or
+/// something fails.
+pub struct Node {
+    inner: Arc<Inner>,
+    stopped: watch::Receiver<Option<StopReason>>,
+    main: AsyncMutex<Option<JoinHandle<()>>>,
+    abort: AbortHandle,
 }
-impl NodeConfig {
-    pub fn new(id: NodeId) -> Self {
-        Self { id, tick: Duration::from_millis(50) }
-    }
+
+/// What a node shares with its loop.
+struct Inner {
+    config: NodeConfig,
+    storage: Arc<dyn Storage>,
+    transport: Arc<dyn Transport>,
+    signals: Arc<Signals>,
+    tasks: Tasks,
+    status: Mutex<NodeStatus>,
+    registry: Mutex<Registry>,
 }
 
-/// The configuration of a group on a node.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct GroupConfig {
-    /// The core's configuration.
-    pub raft: Config,
-    /// The members of a new group.
-    pub initial: Membership,
-    /// Take a snapshot when this many bytes of entries were applied since the last one; `None`: never.
-    pub snapshot_bytes: Option<u64>,
-}
-impl GroupConfig {
-    pub fn new(node: NodeId, group: GroupId, initial: Membership) -> Self {
-        Self { raft: Config::new(node, group), initial, snapshot_bytes: Some(64 << 20) }
-    }
-}
-
-/// A node: drives all its groups over one storage and one transport.
-pub struct Node;
 impl Node {
-    /// Must be called within a tokio runtime.
+    /// Starts a node without groups.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time enabled, or when the configured tick is zero.
     pub fn start(
         config: NodeConfig,
         storage: Arc<dyn Storage>,
         transport: Arc<dyn Transport>,
     ) -> Self {
-        todo!()
+        let inner = Arc::new(Inner {
+            config,
+            storage,
+            transport,
+            signals: Arc::new(Signals::new()),
+            tasks: Tasks::new(),
+            status: Mutex::new(NodeStatus::default()),
+            registry: Mutex::new(Registry::default()),
+        });
+        let (stopping, stopped) = watch::channel(None);
+        let main = tokio::spawn(run(inner.clone(), stopping));
+        let abort = main.abort_handle();
+        Self { inner, stopped, main: AsyncMutex::new(Some(main)), abort }
     }
-    /// Loads the group from the storage (snapshot restored, log replayed as it commits) and runs it.
+
+    /// Loads the group from the storage and runs it: its snapshot is restored into `machine`, which must
+    /// be in its initial state, and its log is applied as it becomes known to be committed.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; the group does not run then.
     pub async fn add_group<S: StateMachine>(
         &self,
         config: GroupConfig,
         machine: S,
     ) -> Result<Group<S>, StartError> {
-        todo!()
+        start::add_group(&self.inner, config, machine).await
     }
+
+    /// A look at the node, as of its loop's last turn.
+    pub fn status(&self) -> NodeStatus {
+        *lock(&self.inner.status)
+    }
+
     /// Waits until the node has stopped, and says why.
     pub async fn stopped(&self) -> StopReason {
-        todo!()
+        let mut stopped = self.stopped.clone();
+        let reason = stopped.wait_for(Option::is_some).await;
+        // The loop ends without a reason only by a panic of its own, or with its runtime.
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| {
+            StopReason::Panicked("the loop of the node ended without a reason".to_string())
+        })
     }
-    /// Stops: proposals in flight are answered `Unknown`; returns when nothing runs any more.
-    pub async fn shutdown(&self) {}
-}
 
-/// A handle on a group of a [`Node`]; cheap to clone.
-pub struct Group<S: StateMachine>(core::marker::PhantomData<fn() -> S>);
-impl<S: StateMachine> Clone for Group<S> {
-    fn clone(&self) -> Self {
-        todo!()
-    }
-}
-impl<S: StateMachine> Group<S> {
-    /// Proposes a command and waits until it is applied here. The command is queued before the future is
-    /// polled first; dropping the future does not take it back.
-    pub fn propose(
-        &self,
-        command: Bytes,
-    ) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static {
-        async { todo!() }
-    }
-    /// Waits until a linearizable read is confirmed and applied (ReadIndex), then looks at the state.
-    pub fn read<R>(
-        &self,
-        look: impl FnOnce(&S) -> R,
-    ) -> impl Future<Output = Result<R, QueryError>> {
-        async { todo!() }
-    }
-    /// Looks at the state as it is on this node now, however old; gives the last applied entry with it.
-    pub fn peek<R>(&self, look: impl FnOnce(LogId, &S) -> R) -> R {
-        todo!()
-    }
-    /// What the core shows of itself, as of the last turn of the loop.
-    pub fn status(&self) -> GroupStatus {
-        todo!()
-    }
-    /// Role, term and leader as they change.
-    pub fn changes(&self) -> watch::Receiver<RoleChange> {
-        todo!()
+    /// Stops the node: proposals in flight are answered `Unknown`. Returns when nothing of it runs any
+    /// more; a write that the storage has begun may or may not become durable.
+    pub async fn shutdown(&self) {
+        // Refused when it has stopped already.
+        let _ = self.inner.signals.push(Signal::Stop(StopReason::Shutdown));
+        // Whoever comes second waits here for the first.
+        if let Some(main) = self.main.lock().await.take() {
+            // An error is a panic of the loop: it has ended all the same, and `stopped` tells.
+            let _ = main.await;
+        }
+        self.inner.tasks.shutdown().await;
     }
 }
 
-/// A command that was applied.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Applied<O> {
-    /// The entry it stands in.
-    pub id: LogId,
-    /// What the state machine answered.
-    pub output: O,
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.abort.abort();
+        self.inner.tasks.abort();
+    }
 }
 
-/// The fate of a proposal that was not applied here.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum ProposalError {
-    /// Never appended: it had no effect, and may be tried again.
-    Rejected(ProposeError),
-    /// Leadership was lost, or the node stopped, while it was in flight: it may yet be applied, or not.
-    Unknown { leader: Option<NodeId> },
-    /// The node has stopped; never appended.
-    Stopped,
+/// The loop from its beginning to its end.
+async fn run(inner: Arc<Inner>, stopping: watch::Sender<Option<StopReason>>) {
+    let mut driver = Driver::new(Surroundings {
+        config: &inner.config,
+        storage: &inner.storage,
+        transport: &*inner.transport,
+        signals: &inner.signals,
+        tasks: &inner.tasks,
+        status: &inner.status,
+    });
+    let reason = driver.run().await;
+    // Appliers first: whoever is told that the outcome is unknown is told so for good.
+    inner.tasks.shutdown().await;
+    drop(driver);
+    stopping.send_replace(Some(reason));
 }
 
-/// Why a read was not served. It may be tried again.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum QueryError {
-    /// The core refused.
-    Refused(ReadError),
-    /// Leadership was lost while it waited.
-    LeadershipLost { leader: Option<NodeId> },
-    /// The node has stopped.
-    Stopped,
-}
-
-/// Why a group could not be started.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    Config(ConfigError),
-    Storage(StorageError),
-    Restore(RestoreError),
-    /// The node runs this group already.
-    Running,
-    /// The node has stopped.
-    Stopped,
-}
-
-/// Why a node stopped.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum StopReason {
-    Shutdown,
-    Storage(String),
-    Transport,
-    Restore(String),
-}
-
-/// [`Status`], owned.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct GroupStatus {
-    pub role: Role,
-    pub term: Term,
-    pub leader: Option<NodeId>,
-    pub commit: LogIndex,
-    pub applied: LogIndex,
-    pub last: LogId,
-    pub durable: LogIndex,
-    pub snapshot: Option<LogId>,
-    pub log_bytes: u64,
-    pub membership: Membership,
+impl From<Panicked> for StopReason {
+    fn from(_: Panicked) -> Self {
+        Self::Panicked("a state machine or a snapshot of it".to_string())
+    }
 }

@@ -11,17 +11,13 @@ impl Raft {
     pub(super) fn heed_leader(&mut self, from: NodeId) -> bool {
         match &mut self.role {
             RoleState::Leader(_) => false,
-            RoleState::Follower(following) => match following.leader {
-                Some(leader) => {
+            RoleState::Follower(following) => {
+                let leads = *following.leader.get_or_insert(from) == from;
+                if leads {
                     self.timer.reset();
-                    leader == from
                 }
-                None => {
-                    following.leader = Some(from);
-                    self.timer.reset();
-                    true
-                }
-            },
+                leads
+            }
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => {
                 self.become_follower(self.hard_state.term, Some(from));
                 true
@@ -41,7 +37,7 @@ impl Raft {
         if prev.index >= self.log.compacted().index && !self.log.contains(prev) {
             return self.reject(from, prev);
         }
-        let overloaded = self.unapplied_bytes > self.config.unapplied_bytes_max.saturating_mul(2);
+        let overloaded = self.unapplied_bytes > self.config.in_flight_bytes_max.saturating_mul(2);
         let (sent, news) = (LogIndex(prev.index.0 + entries.len() as u64), !entries.is_empty());
         let verified = if overloaded {
             // Takes no more than it can apply: the leader will send these again.

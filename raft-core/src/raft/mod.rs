@@ -201,10 +201,10 @@ impl Raft {
         if bytes > bytes_max {
             return Err(ProposeError::TooLarge { bytes, bytes_max });
         }
-        let unapplied_bytes_max = self.config.unapplied_bytes_max;
-        if self.unapplied_bytes + bytes + Entry::OVERHEAD_BYTES > unapplied_bytes_max {
-            let unapplied_bytes = self.unapplied_bytes;
-            return Err(ProposeError::Overloaded { unapplied_bytes, unapplied_bytes_max });
+        let in_flight_bytes_max = self.config.in_flight_bytes_max;
+        let in_flight_bytes = self.unapplied_bytes.max(self.writes.pending_bytes());
+        if in_flight_bytes + bytes + Entry::OVERHEAD_BYTES > in_flight_bytes_max {
+            return Err(ProposeError::Overloaded { in_flight_bytes, in_flight_bytes_max });
         }
         Ok(self.append(Payload::Command(command)))
     }
@@ -369,7 +369,7 @@ impl Raft {
     /// kept while the log is not larger than what may be in flight anyway.
     fn wanted_by_transfers(&self) -> LogIndex {
         match &self.role {
-            RoleState::Leader(leading) if self.log.bytes() < self.config.unapplied_bytes_max => {
+            RoleState::Leader(leading) if self.log.bytes() < self.config.in_flight_bytes_max => {
                 leading.transfers().map(|meta| meta.last.index).min().unwrap_or(LogIndex(u64::MAX))
             }
             _ => LogIndex(u64::MAX),

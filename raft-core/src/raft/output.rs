@@ -151,16 +151,15 @@ impl Raft {
     /// comes after it may rest on it.
     pub(super) fn stage_writes(&mut self) {
         if let HardStateWrite::Unwritten(promised) = self.out.hard_state {
-            let seq = self.stage(WriteOp::HardState(self.hard_state), LogIndex::ZERO);
+            let seq = self.stage(WriteOp::HardState(self.hard_state), LogIndex::ZERO, 0);
             assert_eq!(seq, promised, "the hard state is written before anything else");
             self.out.hard_state = HardStateWrite::Written(seq);
         }
         let last = self.log.last_index();
         if self.out.unwritten <= last {
-            let mut entries = Vec::with_capacity((last.0 + 1 - self.out.unwritten.0) as usize);
-            entries.extend(self.log.range(self.out.unwritten, last).cloned());
+            let (entries, bytes) = self.log.batch(self.out.unwritten, last, u64::MAX);
             self.out.unwritten = last.next();
-            self.stage(WriteOp::Append(entries), last);
+            self.stage(WriteOp::Append(entries), last, bytes);
         }
     }
 
@@ -168,7 +167,11 @@ impl Raft {
     /// `covers`.
     pub(super) fn stage_op(&mut self, op: WriteOp, covers: LogIndex) -> WriteSeq {
         self.stage_writes();
-        self.stage(op, covers)
+        let bytes = match &op {
+            WriteOp::Receive { chunk, .. } => chunk.data.len() as u64,
+            _ => 0,
+        };
+        self.stage(op, covers, bytes)
     }
 
     pub(super) fn stage_compaction(&mut self, compacted: LogId) {
@@ -178,8 +181,8 @@ impl Raft {
         }
     }
 
-    fn stage(&mut self, op: WriteOp, covers: LogIndex) -> WriteSeq {
-        let seq = self.writes.issue(covers);
+    fn stage(&mut self, op: WriteOp, covers: LogIndex, bytes: u64) -> WriteSeq {
+        let seq = self.writes.issue(covers, bytes);
         self.out.staged.push(Write { group: self.config.group, seq, op });
         seq
     }

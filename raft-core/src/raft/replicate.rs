@@ -58,8 +58,14 @@ impl Raft {
                 }
             }
             AppendOutcome::Rejected { prev, hint } if progress.is_news(prev) => {
-                let agreed = self.log.last_of_term_at_most(hint.term, hint.index.min(prev.prev()));
-                progress.probe(agreed.index.next());
+                let limit = hint.index.min(prev.prev());
+                // Behind the compaction point nothing can agree: the peer gets the snapshot.
+                let agreed = if limit < self.log.compacted().index {
+                    limit
+                } else {
+                    self.log.last_of_term_at_most(hint.term, limit).index
+                };
+                progress.probe(agreed.next());
             }
             AppendOutcome::Rejected { .. } => {}
         }

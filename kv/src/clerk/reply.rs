@@ -1,0 +1,188 @@
+//! What the calls of a [`Clerk`] return, and how it is taken from a server's answer.
+
+use bytes::Bytes;
+use raft_core::LogIndex;
+
+use super::Clerk;
+use super::error::{Cause, ClerkError};
+use crate::command::SessionId;
+use crate::op::{OpOutcome, Outcome, Reply};
+use crate::store::{Page, Scan};
+use crate::wire::{Answer, Found, Listed};
+
+/// A value that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Versioned {
+    /// The value. A part of the reply it came in: copy it to keep a small part of a large page.
+    pub value: Bytes,
+    /// The log index of the write that made it so.
+    pub version: LogIndex,
+}
+
+/// An append that was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// The index at which it took effect.
+    pub index: LogIndex,
+    /// The value's new length in bytes.
+    pub length: u64,
+}
+
+/// A delete that was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deleted {
+    /// The index at which it took effect.
+    pub index: LogIndex,
+    /// Whether the key was there.
+    pub existed: bool,
+}
+
+/// A compare-and-set that was tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Swap {
+    /// The index at which it was decided.
+    pub index: LogIndex,
+    /// How.
+    pub outcome: SwapOutcome,
+}
+
+/// How a compare-and-set was decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SwapOutcome {
+    /// The key was as expected, and was changed.
+    Swapped,
+    /// It was not, and was left as it was.
+    Mismatch {
+        /// The key's version, or `None` when there is no such key.
+        current: Option<LogIndex>,
+    },
+}
+
+/// A batch that was tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batched {
+    /// The index at which it was decided.
+    pub index: LogIndex,
+    /// How.
+    pub outcome: BatchOutcome,
+}
+
+/// How a batch was decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BatchOutcome {
+    /// Every operation was done: one outcome for each.
+    Applied(Box<[OpOutcome]>),
+    /// An expectation did not hold: nothing was done.
+    Mismatch {
+        /// Which operation, counted from zero.
+        op: u32,
+        /// Its key's version, or `None` when there is no such key.
+        current: Option<LogIndex>,
+    },
+}
+
+/// The pages of a scan.
+pub struct Pages {
+    clerk: Clerk,
+    scan: Scan,
+    ended: bool,
+}
+
+impl Pages {
+    pub(super) fn new(clerk: Clerk, scan: Scan) -> Self {
+        Self { clerk, scan, ended: false }
+    }
+
+    /// The next page, or `None` after the last. After an error it may be asked for again.
+    pub async fn next(&mut self) -> Option<Result<Page<Bytes>, ClerkError>> {
+        if self.ended {
+            return None;
+        }
+        let page = self.clerk.scan(&self.scan).await;
+        if let Ok(page) = &page {
+            self.ended = page.next.is_none();
+            self.scan.after = page.next.as_ref().map(|cursor| cursor.to_vec());
+        }
+        Some(page)
+    }
+}
+
+/// The answer is of another kind than the question, though the state machine gave it: what was done is
+/// not known.
+fn confused<T>() -> Result<T, ClerkError> {
+    Err(ClerkError::Unknown(Cause::Protocol))
+}
+
+pub(super) fn put(Reply { index, outcome }: Reply) -> Result<LogIndex, ClerkError> {
+    match outcome {
+        Outcome::One(OpOutcome::Put) => Ok(index),
+        _ => confused(),
+    }
+}
+
+pub(super) fn append(Reply { index, outcome }: Reply) -> Result<Appended, ClerkError> {
+    match outcome {
+        Outcome::One(OpOutcome::Append { length }) => Ok(Appended { index, length }),
+        _ => confused(),
+    }
+}
+
+pub(super) fn delete(Reply { index, outcome }: Reply) -> Result<Deleted, ClerkError> {
+    match outcome {
+        Outcome::One(OpOutcome::Delete { existed }) => Ok(Deleted { index, existed }),
+        _ => confused(),
+    }
+}
+
+pub(super) fn swap(Reply { index, outcome }: Reply) -> Result<Swap, ClerkError> {
+    let outcome = match outcome {
+        Outcome::One(OpOutcome::Swapped) => SwapOutcome::Swapped,
+        Outcome::One(OpOutcome::Mismatch { current }) => SwapOutcome::Mismatch { current },
+        _ => return confused(),
+    };
+    Ok(Swap { index, outcome })
+}
+
+pub(super) fn batch(Reply { index, outcome }: Reply) -> Result<Batched, ClerkError> {
+    let outcome = match outcome {
+        Outcome::Batch(outcomes) => BatchOutcome::Applied(outcomes),
+        Outcome::BatchMismatch { op, current } => BatchOutcome::Mismatch { op, current },
+        _ => return confused(),
+    };
+    Ok(Batched { index, outcome })
+}
+
+pub(super) fn written(answer: Answer<'_>, _: &Bytes) -> Option<Reply> {
+    match answer {
+        Answer::Written(reply) => Some(reply),
+        _ => None,
+    }
+}
+
+pub(super) fn opened(answer: Answer<'_>, _: &Bytes) -> Option<SessionId> {
+    match answer {
+        Answer::Written(Reply { index, outcome: Outcome::SessionOpened }) => Some(SessionId(index)),
+        _ => None,
+    }
+}
+
+/// Values and keys share the reply's memory.
+pub(super) fn value(answer: Answer<'_>, reply: &Bytes) -> Option<Option<Versioned>> {
+    let own = |Found { value, version }| Versioned { value: reply.slice_ref(value), version };
+    match answer {
+        Answer::Value(found) => Some(found.map(own)),
+        _ => None,
+    }
+}
+
+pub(super) fn page(answer: Answer<'_>, reply: &Bytes) -> Option<Page<Bytes>> {
+    let own =
+        |Listed { key, found }| (reply.slice_ref(key), reply.slice_ref(found.value), found.version);
+    match answer {
+        Answer::Page { entries, next } => Some(Page {
+            entries: entries.into_iter().map(own).collect(),
+            next: next.map(|cursor| reply.slice_ref(cursor)),
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,80 @@
+//! [`Replica`]: what a server needs of the group that it serves.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use raft_core::Term;
+use raft_core::node::{Group, ProposalError, QueryError};
+
+use crate::op::Output;
+use crate::status::NodeStatus;
+use crate::store::Store;
+
+/// A replicated [`Store`], on one node. A [`Group`] is one; a test of clients may bring another.
+pub trait Replica: Clone + Send + Sync + 'static {
+    /// Proposes a command and waits until it is applied here.
+    fn propose(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Output, ProposalError>> + Send + 'static;
+
+    /// Waits until a linearizable read is confirmed, then looks at the store.
+    fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, QueryError>> + Send;
+
+    /// The node's term.
+    fn term(&self) -> Term;
+
+    /// The log's time as far as it is applied here.
+    fn log_time(&self) -> u64;
+
+    /// What the node says of itself.
+    fn status(&self) -> NodeStatus;
+}
+
+impl Replica for Group<Store> {
+    fn propose(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Output, ProposalError>> + Send + 'static {
+        let applied = Group::propose(self, command);
+        async move { applied.await.map(|applied| applied.output) }
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, QueryError>> + Send {
+        Group::read(self, look)
+    }
+
+    fn term(&self) -> Term {
+        // Asked for each write: `status` would copy more than the term.
+        self.changes().borrow().term
+    }
+
+    fn log_time(&self) -> u64 {
+        self.peek(|_, store| store.log_time())
+    }
+
+    fn status(&self) -> NodeStatus {
+        let group = Group::status(self);
+        self.peek(|applied, store| NodeStatus {
+            role: group.role,
+            term: group.term,
+            leader: group.leader,
+            commit: group.commit.max(applied.index),
+            applied,
+            last: group.last,
+            durable: group.durable,
+            snapshot: group.snapshot,
+            log_bytes: group.log_bytes,
+            keys: store.keys() as u64,
+            sessions: store.sessions() as u64,
+            log_time: store.log_time(),
+            digest: store.digest(),
+        })
+    }
+}

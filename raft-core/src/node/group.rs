@@ -1,0 +1,133 @@
+//! The handle on a group: what clients of a replicated state machine call.
+
+use alloc::sync::Arc;
+use core::future::Future;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+
+use super::inbox::Ask;
+use super::lock::lock;
+use super::machine::Health;
+use super::shared::Shared;
+use super::{Applied, GroupStatus, ProposalError, QueryError, SnapshotError};
+use crate::{GroupId, LogId, RoleChange, StateMachine};
+
+/// A handle on a group of a [`Node`](super::Node); cheap to clone. It does not keep the node running.
+pub struct Group<S: StateMachine>(Arc<Shared<S>>);
+
+impl<S: StateMachine> Clone for Group<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: StateMachine> Group<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>) -> Self {
+        Self(shared)
+    }
+
+    /// Which group.
+    pub fn id(&self) -> GroupId {
+        self.0.group
+    }
+
+    /// Proposes a command and waits until it is applied here. The command is queued before the future is
+    /// polled first; dropping the future does not take it back.
+    ///
+    /// # Errors
+    ///
+    /// [`ProposalError`] says whether the command may have had its effect.
+    pub fn propose(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static + use<S>
+    {
+        let (reply, answer) = oneshot::channel();
+        let queued = lock(&self.0.inbox).propose(command, reply);
+        let queued = queued.map(|ring| self.0.ring(ring));
+        async move {
+            queued?;
+            // Dropped without an answer only when the whole runtime is: nothing is known then.
+            answer.await.unwrap_or(Err(ProposalError::Unknown { leader: None }))
+        }
+    }
+
+    /// Waits until a linearizable read is confirmed (ReadIndex) and applied here, then looks at the state.
+    /// The read is queued before the future is polled first; the state it sees has at least everything
+    /// that was answered before this call. `look` runs under a lock that the applier needs too: keep it
+    /// short.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`]: the read had no effect and may be tried again, here or elsewhere.
+    pub fn read<R, F>(
+        &self,
+        look: F,
+    ) -> impl Future<Output = Result<R, QueryError>> + Send + use<S, R, F>
+    where
+        F: FnOnce(&S) -> R + Send,
+    {
+        let shared = self.0.clone();
+        let (reply, answer) = oneshot::channel();
+        let queued = lock(&shared.inbox).read(reply).map(|ring| shared.ring(ring));
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(QueryError::Stopped))?;
+            let machine = lock(&shared.machine);
+            match machine.health {
+                Health::Whole => Ok(look(&machine.state)),
+                Health::Torn => Err(QueryError::Stopped),
+            }
+        }
+    }
+
+    /// Looks at the state as it is on this node now, however old; `look` gets the last applied entry with
+    /// it, and runs under a lock that the applier needs too. After a panic of the state machine the state
+    /// is whatever the panic left.
+    pub fn peek<R>(&self, look: impl FnOnce(LogId, &S) -> R) -> R {
+        let machine = lock(&self.0.machine);
+        look(machine.applied, &machine.state)
+    }
+
+    /// Takes a snapshot that has at least what is applied here now, and waits until it is durable; gives
+    /// its last entry. Nothing is taken when the newest snapshot has that already.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full, too many callers wait, or the node stops.
+    pub fn snapshot(
+        &self,
+    ) -> impl Future<Output = Result<LogId, SnapshotError>> + Send + 'static + use<S> {
+        let (reply, answer) = oneshot::channel();
+        let queued = lock(&self.0.inbox).ask(Ask::Snapshot(reply));
+        let queued = queued.map(|ring| self.0.ring(ring));
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(SnapshotError::Stopped))
+        }
+    }
+
+    /// Begins an election now, unless this node leads already; for operators who prefer another leader,
+    /// and for tests. Nothing happens when the node has stopped or many such requests wait.
+    pub fn campaign(&self) {
+        if let Ok(ring) = lock(&self.0.inbox).ask(Ask::Campaign) {
+            self.0.ring(ring);
+        }
+    }
+
+    /// What the core shows of itself, as of the loop's last visit.
+    pub fn status(&self) -> GroupStatus {
+        let mut status = lock(&self.0.status).clone();
+        status.inbox_bytes = lock(&self.0.inbox).bytes();
+        let waiting = lock(&self.0.waiting);
+        status.applied = waiting.applied().index;
+        status.proposals = waiting.proposals();
+        status
+    }
+
+    /// Role, term and leader as they change. The channel closes when the node stops.
+    pub fn changes(&self) -> watch::Receiver<RoleChange> {
+        self.0.changes.clone()
+    }
+}

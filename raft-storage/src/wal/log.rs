@@ -1,0 +1,319 @@
+//! The writer: one batch, one write and one sync for each call.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use raft_core::{GroupId, LogId, StorageError, Suffix, Write, WriteOp};
+
+use super::format::{
+    BATCH_HEADER_BYTES, Origin, RECORD_HEADER_BYTES, RecordKind, SEGMENT_HEADER_BYTES,
+};
+use super::ledger::{Ledger, SegmentUse};
+use super::options::WalOptions;
+use super::record::{BatchEncoder, Record, op_bytes};
+use super::scan::SegmentBytes;
+use super::segment::{Segment, Task, Workshop};
+use crate::disk::Durability;
+
+/// A batch is never larger: lengths are of 32 bits.
+const BATCH_BYTES_LIMIT: usize = 1 << 31;
+/// How much one batch copies forward besides its own writes.
+const RELOCATE_BYTES: usize = 256 << 10;
+/// What it takes to say which segment is the oldest one needed.
+const OLDEST_NEEDED_BYTES: usize = RECORD_HEADER_BYTES + 8;
+/// So many segments that are no longer needed are kept to be recycled; more are removed.
+const SPARE_SEGMENTS: usize = 2;
+
+/// The log while it is being written.
+pub(crate) struct Log {
+    pub(crate) workshop: Workshop,
+    pub(crate) options: WalOptions,
+    pub(crate) ledger: Ledger,
+    pub(crate) active: Segment,
+    pub(crate) next_batch: u64,
+    encoder: BatchEncoder,
+    next: Option<Task<Segment>>,
+    ready: Option<Segment>,
+    fill: Option<Task<u64>>,
+    relocating: VecDeque<Live>,
+    /// The oldest segment that the log itself calls needed: older ones may go, this one may not.
+    declared: u64,
+}
+
+/// A live entry of the oldest segment, to be copied forward.
+struct Live {
+    from: u64,
+    group: GroupId,
+    id: LogId,
+    kind: RecordKind,
+    payload: Bytes,
+}
+
+/// What a batch is made of.
+pub(crate) enum Content<'a> {
+    Writes(&'a [Write]),
+    /// Logs discarded at open in favour of a snapshot.
+    Discarded(&'a [(GroupId, LogId)]),
+}
+
+impl Content<'_> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Writes(writes) => writes.iter().map(|write| op_bytes(&write.op)).sum(),
+            Self::Discarded(groups) => groups.len() * (RECORD_HEADER_BYTES + 1),
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn new(
+        workshop: Workshop,
+        options: WalOptions,
+        ledger: Ledger,
+        active: Segment,
+        next_batch: u64,
+    ) -> Self {
+        let (encoder, relocating) = (BatchEncoder::new(), VecDeque::new());
+        let (next, ready, fill) = (None, None, None);
+        Self {
+            workshop,
+            options,
+            ledger,
+            active,
+            next_batch,
+            encoder,
+            next,
+            ready,
+            fill,
+            relocating,
+            declared: 0,
+        }
+    }
+
+    /// Makes `content` durable in one batch. After an error nothing is known and nothing may follow.
+    pub(crate) async fn commit(&mut self, content: Content<'_>) -> Result<(), StorageError> {
+        let own_bytes = content.bytes();
+        if own_bytes == 0 {
+            return Ok(());
+        }
+        if own_bytes > BATCH_BYTES_LIMIT {
+            let reason = format!("a batch of {own_bytes} bytes is too large for the log");
+            return Err(StorageError::Refused { reason });
+        }
+        self.find_relocations().await?;
+        let moved = self.take_relocations();
+        let moved_bytes: usize = moved.iter().map(Live::bytes).sum();
+        let batch_bytes = BATCH_HEADER_BYTES + OLDEST_NEEDED_BYTES + moved_bytes + own_bytes;
+        let full = self.active.position + batch_bytes as u64 > self.options.segment_bytes;
+        if full && self.active.position > SEGMENT_HEADER_BYTES {
+            self.rotate().await?;
+        }
+        let batch = self.encode(&content, &moved);
+        self.write(batch).await?;
+        self.book(&content, &moved);
+        self.housekeeping().await
+    }
+
+    fn encode(&mut self, content: &Content<'_>, moved: &[Live]) -> Vec<u8> {
+        self.encoder.begin(self.active.salt, self.active.position);
+        let oldest = self.ledger.oldest_needed().unwrap_or(self.active.sequence);
+        if self.active.position == SEGMENT_HEADER_BYTES {
+            self.encoder.oldest_needed(oldest);
+            self.checkpoint();
+        } else if oldest > self.declared {
+            self.encoder.oldest_needed(oldest);
+        }
+        self.declared = oldest;
+        for live in moved {
+            self.encoder.record(live.kind, Origin::Relocated, live.group, live.id, &live.payload);
+        }
+        match content {
+            Content::Writes(writes) => {
+                writes.iter().for_each(|write| self.encoder.op(write.group, &write.op));
+            }
+            Content::Discarded(groups) => {
+                for (group, last) in *groups {
+                    self.encoder.installed(*group, *last, Suffix::Discard);
+                }
+            }
+        }
+        self.encoder.finish(self.next_batch)
+    }
+
+    /// Repeats the small state of every group, so that no older segment is needed for it.
+    fn checkpoint(&mut self) {
+        for (group, ledger) in &self.ledger.groups {
+            self.encoder.group_state(*group, &ledger.hard_state, ledger.compacted);
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<u8>) -> Result<(), StorageError> {
+        let end = self.active.position + batch.len() as u64;
+        if end > self.active.filled {
+            // Zeros that are on their way must not land on top of the batch.
+            self.join_fill().await?;
+            self.active.filled = self.active.filled.max(end);
+        }
+        let batch =
+            self.active.file.write_at(self.active.position, batch, Durability::Synced).await?;
+        self.encoder.reuse(batch);
+        self.active.position = end;
+        self.next_batch += 1;
+        Ok(())
+    }
+
+    fn book(&mut self, content: &Content<'_>, moved: &[Live]) {
+        if let Some(newest) = self.ledger.segments.back_mut() {
+            newest.end = self.active.position;
+        }
+        for live in moved {
+            self.ledger.relocate(live.group, live.id.index, live.bytes() as u64);
+        }
+        match content {
+            Content::Writes(writes) => {
+                writes.iter().for_each(|write| self.ledger.apply(write.group, &write.op));
+            }
+            Content::Discarded(groups) => {
+                for (group, last) in *groups {
+                    self.ledger.install(*group, *last, Suffix::Discard);
+                }
+            }
+        }
+    }
+
+    async fn rotate(&mut self) -> Result<(), StorageError> {
+        if self.next.is_none() && self.ready.is_none() {
+            self.prepare_next();
+        }
+        self.settle().await?;
+        if let Some(next) = self.ready.take() {
+            self.active = next;
+        }
+        self.ledger.segments.push_back(SegmentUse::new(self.active.sequence));
+        Ok(())
+    }
+
+    /// Waits until no work is done beside the writes.
+    pub(crate) async fn settle(&mut self) -> Result<(), StorageError> {
+        self.join_fill().await?;
+        if let Some(next) = self.next.take() {
+            self.ready = Some(next.join().await?);
+        }
+        Ok(())
+    }
+
+    async fn join_fill(&mut self) -> Result<(), StorageError> {
+        if let Some(fill) = self.fill.take() {
+            self.active.filled = self.active.filled.max(fill.join().await?);
+        }
+        Ok(())
+    }
+
+    /// Starts what should be ready before it is needed.
+    async fn housekeeping(&mut self) -> Result<(), StorageError> {
+        if self.fill.as_ref().is_some_and(Task::is_finished) {
+            self.join_fill().await?;
+        }
+        let limit = self.options.segment_bytes;
+        let step = self.options.fill_bytes;
+        let (position, filled) = (self.active.position, self.active.filled);
+        if self.fill.is_none() && filled < limit && position + step / 2 > filled {
+            let (workshop, file) = (self.workshop.clone(), self.active.file.clone());
+            let end = limit.min(filled + step);
+            self.fill = Some(Task::spawn(async move { workshop.fill(file, filled, end).await }));
+        }
+        if self.next.is_none() && self.ready.is_none() && position >= limit / 2 {
+            self.prepare_next();
+        }
+        Ok(())
+    }
+
+    fn prepare_next(&mut self) {
+        let oldest = self.declared;
+        let mut retired = Vec::new();
+        while self.ledger.segments.len() > 1
+            && self.ledger.segments.front().is_some_and(|segment| segment.sequence < oldest)
+        {
+            retired.extend(self.ledger.segments.pop_front());
+        }
+        // The newest of them stay where they are, for the times after this one.
+        let gone = retired.len().saturating_sub(SPARE_SEGMENTS).max(1).min(retired.len());
+        for spare in retired.drain(gone..).rev() {
+            self.ledger.segments.push_front(spare);
+        }
+        let limit = self.options.segment_bytes;
+        let recycle =
+            retired.first().filter(|segment| segment.end <= limit).map(|segment| segment.sequence);
+        let begin = usize::from(recycle.is_some());
+        let remove: Vec<u64> = retired[begin..].iter().map(|segment| segment.sequence).collect();
+        let (workshop, sequence) = (self.workshop.clone(), self.active.sequence + 1);
+        self.next = Some(Task::spawn(async move {
+            let next = workshop.clone().prepare(sequence, recycle).await?;
+            workshop.remove(&remove).await?;
+            Ok(next)
+        }));
+    }
+
+    /// Reads the live entries of the oldest segment when they alone keep it from being released.
+    async fn find_relocations(&mut self) -> Result<(), StorageError> {
+        let segments = &self.ledger.segments;
+        if !self.relocating.is_empty() || segments.len() <= self.options.segments_max {
+            return Ok(());
+        }
+        let written: u64 = segments.iter().map(|segment| segment.end).sum();
+        let Some(oldest) = self.ledger.oldest_needed() else { return Ok(()) };
+        if self.ledger.live_bytes() * 2 > written || oldest == self.active.sequence {
+            return Ok(());
+        }
+        let segment = SegmentBytes::read(&*self.workshop.disk, oldest).await?;
+        let mut newest = std::collections::BTreeMap::new();
+        for at in segment.batches().flat_map(|batch| batch.records()) {
+            let Some(Record::Entry(..)) = Record::decode(&at.header, at.payload) else { continue };
+            let (group, id) = (at.header.group, at.header.id);
+            if self.ledger.is_live_in(group, id.index, oldest) {
+                let payload = Bytes::copy_from_slice(at.payload);
+                let live = Live { from: oldest, group, id, kind: at.header.kind, payload };
+                newest.insert((group, id.index), live);
+            }
+        }
+        self.relocating = newest.into_values().collect();
+        if self.relocating.is_empty() {
+            let reason = "entries that were written to the segment are not in it";
+            return Err(super::scan::corrupt(segment.name(), SEGMENT_HEADER_BYTES, reason));
+        }
+        Ok(())
+    }
+
+    fn take_relocations(&mut self) -> Vec<Live> {
+        let (mut moved, mut bytes) = (Vec::new(), 0);
+        while bytes < RELOCATE_BYTES {
+            let Some(live) = self.relocating.pop_front() else { break };
+            if self.ledger.is_live_in(live.group, live.id.index, live.from) {
+                bytes += live.bytes();
+                moved.push(live);
+            }
+        }
+        moved
+    }
+
+    /// Stops the work beside the writes.
+    pub(crate) async fn close(&mut self) {
+        if let Some(next) = self.next.take() {
+            next.stop().await;
+        }
+        if let Some(fill) = self.fill.take() {
+            fill.stop().await;
+        }
+    }
+}
+
+impl Live {
+    fn bytes(&self) -> usize {
+        RECORD_HEADER_BYTES + self.payload.len()
+    }
+}
+
+/// Whether the write completes a snapshot.
+pub(crate) fn completes_snapshot(op: &WriteOp) -> bool {
+    matches!(op, WriteOp::Receive { chunk, .. } if chunk.end() == Some(chunk.total))
+}

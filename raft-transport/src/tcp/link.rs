@@ -1,0 +1,300 @@
+//! A connection: a stream with its buffers, cut into frames, with its deadlines.
+//!
+//! Invariants:
+//! 1. The read buffer grows with the bytes that arrive, never with the length a header announces.
+//! 2. A link whose owner goes on calling [`Link::poll_turn`] ends: by an error, by silence, or because what
+//!    is to be written is not taken.
+//! 3. Everything is state of the link: dropping the future of a turn loses nothing.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::codec::{
+    DecodeError, Frame, FrameError, FrameFault, FrameKind, FrameReader, FrameTooLong,
+    HANDSHAKE_BYTES_MAX, write_frame,
+};
+use crate::config::Liveness;
+use crate::counters::Tally;
+use crate::network::Stream;
+
+/// A read asks for this many bytes, and for more each time it gets them all.
+const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
+/// No more frames are made while this much waits to be written.
+const OUTPUT_BYTES: usize = 256 << 10;
+/// A write buffer larger than this is given back once it is empty.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// Whether a turn may read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gate {
+    Open,
+    Shut,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    #[error("the other side closed the connection")]
+    Closed,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("bad payload in the frame at byte {at} of the stream: {error}")]
+    Payload { at: u64, error: DecodeError },
+    #[error("a frame of the kind {0:?} has no place here")]
+    Kind(FrameKind),
+    #[error("a message between other nodes than the two that are connected")]
+    Misaddressed,
+    #[error("nothing was heard for too long")]
+    Silent,
+    #[error("the other side does not read")]
+    Stalled,
+}
+
+pub(crate) struct Link {
+    stream: Box<dyn Stream>,
+    input: BytesMut,
+    read_bytes: usize,
+    frames: FrameReader,
+    frame_bytes_max: u32,
+    output: BytesMut,
+    /// How many bytes were put into `output` since the beginning.
+    queued: u64,
+    /// Up to where the bytes of `output` may have left, since the beginning.
+    attempted: u64,
+    liveness: Liveness,
+    heard: Instant,
+    said: Instant,
+    /// Since when bytes wait and none was taken.
+    stalled: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+    tally: Arc<Tally>,
+}
+
+impl Link {
+    /// A link in its handshake: frames are short until [`Self::established`].
+    pub(crate) fn new(stream: Box<dyn Stream>, liveness: Liveness, tally: Arc<Tally>) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            input: BytesMut::new(),
+            read_bytes: READ_BYTES_MIN,
+            frames: FrameReader::new(HANDSHAKE_BYTES_MAX),
+            frame_bytes_max: HANDSHAKE_BYTES_MAX,
+            output: BytesMut::new(),
+            queued: 0,
+            attempted: 0,
+            liveness,
+            heard: now,
+            said: now,
+            stalled: None,
+            timer: Box::pin(sleep_until(now + first_due(liveness))),
+            tally,
+        }
+    }
+
+    /// The handshake is over.
+    pub(crate) fn established(&mut self, frame_bytes_max: u32, liveness: Liveness) {
+        self.frames.set_max(frame_bytes_max);
+        self.frame_bytes_max = frame_bytes_max;
+        self.liveness = liveness;
+        self.timer.as_mut().reset(Instant::now() + first_due(liveness));
+    }
+
+    /// Whether more frames should be put in.
+    pub(crate) fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_BYTES
+    }
+
+    /// Whether everything put in was written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.output.is_empty()
+    }
+
+    /// How many bytes were put in since the beginning.
+    pub(crate) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Bytes from here on have certainly not left.
+    pub(crate) fn attempted(&self) -> u64 {
+        self.attempted
+    }
+
+    /// Puts a frame in.
+    pub(crate) fn put(
+        &mut self,
+        kind: FrameKind,
+        body: impl FnOnce(&mut BytesMut),
+    ) -> Result<(), FrameTooLong> {
+        let before = self.output.len();
+        write_frame(&mut self.output, kind, self.frame_bytes_max, body)?;
+        self.queued += (self.output.len() - before) as u64;
+        Ok(())
+    }
+
+    /// Takes a frame that has arrived; signs of life are not shown.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, LinkError> {
+        loop {
+            match self.frames.next(&mut self.input) {
+                Ok(Some(Frame { kind: FrameKind::Ping, .. })) => {}
+                Ok(frame) => return Ok(frame),
+                Err(error) => return Err(self.reject(error)),
+            }
+        }
+    }
+
+    /// Writes what is there, reads if the gate is open, and minds the deadlines. Ready when it got on: bytes
+    /// were read or everything was written.
+    pub(crate) fn poll_turn(
+        &mut self,
+        context: &mut Context<'_>,
+        gate: Gate,
+    ) -> Poll<Result<(), LinkError>> {
+        let wrote = self.poll_write(context)?.is_ready();
+        let read = gate == Gate::Open && self.poll_read(context)?.is_ready();
+        self.poll_deadlines(context, gate)?;
+        if wrote || read { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// [`Self::poll_turn`] as a future.
+    pub(crate) async fn turn(&mut self, gate: Gate) -> Result<(), LinkError> {
+        std::future::poll_fn(|context| self.poll_turn(context, gate)).await
+    }
+
+    /// Waits for the next frame.
+    pub(crate) async fn frame(&mut self) -> Result<Frame, LinkError> {
+        loop {
+            if let Some(frame) = self.next_frame()? {
+                return Ok(frame);
+            }
+            self.turn(Gate::Open).await?;
+        }
+    }
+
+    /// Waits until everything put in was written.
+    pub(crate) async fn flush(&mut self) -> Result<(), LinkError> {
+        while !self.is_flushed() {
+            self.turn(Gate::Shut).await?;
+        }
+        Ok(())
+    }
+
+    /// Ready when something was to be written and all of it is.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.output.is_empty() {
+            return Poll::Pending;
+        }
+        while !self.output.is_empty() {
+            let count =
+                match AsyncWrite::poll_write(Pin::new(&mut self.stream), context, &self.output) {
+                    Poll::Ready(Ok(count)) if count > 0 => count,
+                    Poll::Ready(result) => {
+                        // A stream that fails may have taken any part of what it was given.
+                        self.attempted = self.queued;
+                        let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
+                        return Poll::Ready(Err(error.into()));
+                    }
+                    Poll::Pending => {
+                        self.stalled.get_or_insert_with(Instant::now);
+                        return Poll::Pending;
+                    }
+                };
+            self.output.advance(count);
+            self.attempted += count as u64;
+            self.tally.bytes_out.add(count as u64);
+            self.stalled = None;
+        }
+        self.said = Instant::now();
+        if self.output.capacity() > KEEP_BYTES {
+            self.output = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        // A long frame: the buffer doubles with what has arrived of it.
+        let missing = self.frames.missing(&self.input).min(self.input.len());
+        self.input.reserve(self.read_bytes.max(missing));
+        // The future of a read has no state of its own, so that it may be made anew each time.
+        let count = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context))?;
+        if count == 0 {
+            let end = self.frames.finish(&self.input);
+            return Poll::Ready(Err(end.err().map_or(LinkError::Closed, |e| self.reject(e))));
+        }
+        self.heard = Instant::now();
+        self.tally.bytes_in.add(count as u64);
+        if count >= self.read_bytes {
+            self.read_bytes = (2 * self.read_bytes).min(READ_BYTES_MAX);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The timer rings at the next moment at which something may be due; activity does not move it, which
+    /// is cheap, and when it rings too early it is set again.
+    fn poll_deadlines(&mut self, context: &mut Context<'_>, gate: Gate) -> Result<(), LinkError> {
+        while self.timer.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            if gate == Gate::Shut {
+                // Whoever does not listen cannot complain of silence.
+                self.heard = now;
+            }
+            if now >= self.heard + self.liveness.silence_max {
+                self.tally.closed_idle.one();
+                return Err(LinkError::Silent);
+            }
+            let stall = self.stalled.map(|since| since + self.liveness.stall_max);
+            if stall.is_some_and(|stall| now >= stall) {
+                self.tally.closed_stalled.one();
+                return Err(LinkError::Stalled);
+            }
+            if now >= self.said + self.liveness.ping_every {
+                self.said = now;
+                self.ping();
+                // It is written with the next turn, which is now.
+                context.waker().wake_by_ref();
+            }
+            let due = (self.heard + self.liveness.silence_max)
+                .min(self.said + self.liveness.ping_every)
+                .min(stall.unwrap_or(now + self.liveness.stall_max));
+            self.timer.as_mut().reset(due);
+        }
+        Ok(())
+    }
+
+    /// Puts a sign of life in, unless other bytes wait.
+    pub(crate) fn ping(&mut self) {
+        if self.output.is_empty() {
+            // An empty payload fits any limit.
+            let _ = self.put(FrameKind::Ping, |_| {});
+        }
+    }
+
+    fn reject(&self, error: FrameError) -> LinkError {
+        let count = match error.fault {
+            FrameFault::Magic { .. } | FrameFault::Version { .. } => &self.tally.rejected_format,
+            FrameFault::HeaderChecksum | FrameFault::PayloadChecksum => {
+                &self.tally.rejected_checksum
+            }
+            FrameFault::Kind { .. } => &self.tally.rejected_kind,
+            FrameFault::TooLong { .. } => &self.tally.rejected_too_long,
+            FrameFault::Truncated { .. } => &self.tally.rejected_truncated,
+        };
+        count.one();
+        LinkError::Frame(error)
+    }
+}
+
+fn first_due(liveness: Liveness) -> std::time::Duration {
+    liveness.ping_every.min(liveness.silence_max).min(liveness.stall_max)
+}
