@@ -1,0 +1,3 @@
+//! This project's sides, each driven as its own users would drive it.
+
+pub(crate) mod core;
