@@ -12,7 +12,7 @@ fn a_cluster_does_what_it_is_asked() {
     let cluster = Cluster::start(&[]);
     assert!(cluster.ok(&["put", "a", "1"]).starts_with("version "));
     assert_eq!(cluster.ok(&["get", "a"]), "1");
-    assert!(cluster.ok(&["append", "a", "--", "-2"]).ends_with(", length 3\n"));
+    assert!(cluster.ok(&["append", "a", "-2"]).ends_with(", length 3\n"));
     assert_eq!(cluster.ok(&["get", "--hex", "61"]), "312d32\n");
     cluster.ok(&["put", "--hex", "ff00", "0a"]);
     assert_eq!(cluster.ok(&["get", "--json", "a"]).split(',').next(), Some("{\"key\":\"a\""));

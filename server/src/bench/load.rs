@@ -45,6 +45,11 @@ impl Outcome {
     pub(super) fn ops(&self) -> u64 {
         self.reads.len() + self.writes.len()
     }
+
+    fn fail(&mut self, error: ClerkError) {
+        self.errors += 1;
+        self.first_error.get_or_insert(error);
+    }
 }
 
 impl Load {
@@ -180,10 +185,7 @@ async fn client<T: Target>(
             Ok(()) => {}
             Err(refused @ ClerkError::Refused(_)) => return Err(refused),
             Err(error) => {
-                let mut held = outcome.borrow_mut();
-                held.errors += 1;
-                held.first_error.get_or_insert(error);
-                drop(held);
+                outcome.borrow_mut().fail(error);
                 sleep(PAUSE).await;
                 begun = Instant::now();
                 continue;

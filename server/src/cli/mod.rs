@@ -16,7 +16,7 @@ use crate::logging::LogFormat;
 #[command(
     name = "shardkv",
     version,
-    max_term_width = 100,
+    max_term_width = 110,
     after_help = "Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable or timed out (and without \
                   effect), 4 outcome unknown.\nData goes to stdout, everything else to stderr."
 )]

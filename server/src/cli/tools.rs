@@ -45,7 +45,7 @@ pub(crate) enum InspectCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print every setting in effect and where it comes from: flag, environment, file or default
-    Show(ServerArgs),
+    Show(Box<ServerArgs>),
     /// Print a file of settings, each explained, to begin with
     Example,
 }

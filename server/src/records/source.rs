@@ -47,7 +47,7 @@ impl Source {
             if metadata.is_dir() {
                 return Err(Failure::usage(format!("{} is a directory", file.display())));
             }
-            (Box::new(opened), metadata.is_file().then(|| metadata.len()))
+            (Box::new(opened), metadata.is_file().then_some(metadata.len()))
         };
         let (sender, batches) = mpsc::channel(BATCHES);
         std::thread::Builder::new()
