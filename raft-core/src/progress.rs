@@ -72,8 +72,20 @@ impl Progress {
         self.next = self.next.max(self.matched.next());
         match &mut self.state {
             State::Replicate(window) => window.release(self.matched),
-            State::Probe { .. } => self.state = State::Replicate(Window::default()),
-            State::Snapshot(_) => {}
+            // The guess is confirmed. A reply that does not reach it answers something older: to fill the
+            // window at every such reply would send more than was answered, without end.
+            State::Probe { .. } if self.next == self.matched.next() => {
+                self.state = State::Replicate(Window::default());
+            }
+            State::Probe { .. } | State::Snapshot(_) => {}
+        }
+    }
+
+    /// The peer takes no entries now: asks again with the next heartbeat, and sends none before.
+    pub(crate) fn hold(&mut self) {
+        if !matches!(self.state, State::Snapshot(_)) {
+            self.next = self.matched.next();
+            self.state = State::Probe { asked: true };
         }
     }
 

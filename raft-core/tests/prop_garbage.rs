@@ -69,6 +69,7 @@ fn reply() -> impl Strategy<Value = Message> {
         number().prop_map(|matched| AppendOutcome::Accepted { matched: LogIndex(matched) }),
         (number(), log_id())
             .prop_map(|(prev, hint)| AppendOutcome::Rejected { prev: LogIndex(prev), hint }),
+        Just(AppendOutcome::Overloaded),
     ];
     let progress = prop_oneof![
         number().prop_map(|next_offset| InstallProgress::Receiving { next_offset }),

@@ -68,6 +68,7 @@ impl Raft {
                 progress.probe(agreed.next());
             }
             AppendOutcome::Rejected { .. } => {}
+            AppendOutcome::Overloaded => progress.hold(),
         }
         self.confirm_reads();
     }

@@ -507,6 +507,7 @@ impl fmt::Display for Shown<'_> {
                 AppendOutcome::Rejected { prev, hint } => {
                     write!(f, "AppendEntriesReply rejected={prev} hint={hint} {round}")
                 }
+                AppendOutcome::Overloaded => write!(f, "AppendEntriesReply overloaded {round}"),
             },
             Message::InstallSnapshot(InstallSnapshot { meta, chunk, round }) => {
                 let SnapshotChunk { offset, total, data, .. } = chunk;
