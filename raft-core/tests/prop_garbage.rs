@@ -160,10 +160,9 @@ fn carry_out(raft: &mut Raft, event: Event, effects: &Effects) {
             }
         }
         Event::Compact => {
-            if let Some(meta) = raft.snapshot_meta(raft.status().applied) {
-                if meta.last.index.0 > 0 {
-                    raft.compact(meta);
-                }
+            let meta = raft.snapshot_meta(raft.status().applied);
+            if let Some(meta) = meta.filter(|meta| meta.last.index.0 > 0) {
+                raft.compact(meta);
             }
         }
     }

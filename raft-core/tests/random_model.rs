@@ -280,7 +280,8 @@ impl<'a> Sim<'a> {
 
     fn turn_disk(&mut self, at: usize) {
         if self.rng.chance(self.plan.stalls) {
-            self.hosts[at].stalled_until = self.now + self.rng.below(3 * TIMEOUT);
+            let timeouts = self.rng.pick(&[1, 3, 8]);
+            self.hosts[at].stalled_until = self.now + self.rng.below(timeouts * TIMEOUT);
         }
         let host = &mut self.hosts[at];
         if host.stalled_until > self.now {

@@ -1,8 +1,9 @@
 //! Schedules that broke this core, or another one (the bug museum of `faults.md`): one test each.
 
 use raft_core::{
-    AppendEntries, Config, Effects, Entry, Envelope, GroupId, HardState, LogId, LogIndex,
-    Membership, Message, NodeId, Payload, Persisted, Raft, Role, Round, SnapshotMeta, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Config, Effects, Entry, Envelope, GroupId,
+    HardState, LogId, LogIndex, Membership, Message, NodeId, Payload, Persisted, PreVoteReply,
+    Raft, RequestVoteReply, Role, Round, SnapshotMeta, Term,
 };
 
 fn entry(term: u64, index: u64) -> Entry {
@@ -79,6 +80,91 @@ fn no_snapshot_of_what_is_not_durable_here() {
     assert_eq!(follower.snapshot_meta(LogIndex(1)), None);
     follower.on_persisted(effects.writes.last().expect("the entry").seq);
     assert!(follower.snapshot_meta(LogIndex(1)).is_some());
+}
+
+/// A message to node 1 from node 2.
+fn from_peer(term: u64, message: Message) -> Envelope {
+    Envelope { group: GroupId(1), from: NodeId(2), to: NodeId(1), term: Term(term), message }
+}
+
+fn persist(node: &mut Raft) {
+    let mut effects = Effects::default();
+    node.drain(&mut effects);
+    if let Some(write) = effects.writes.last() {
+        node.on_persisted(write.seq);
+        node.drain(&mut effects);
+    }
+}
+
+/// Makes `node` a candidate of the next term, whose own vote is durable.
+fn candidate(node: &mut Raft) -> u64 {
+    let term = node.status().term.0;
+    node.campaign();
+    let reply = PreVoteReply { term: Term(term + 1), granted: true };
+    node.step(from_peer(term, Message::PreVoteReply(reply)));
+    persist(node);
+    term + 1
+}
+
+fn vote(term: u64) -> Envelope {
+    from_peer(term, Message::RequestVoteReply(RequestVoteReply { granted: true }))
+}
+
+fn acknowledgement(term: u64, matched: u64) -> Envelope {
+    let outcome = AppendOutcome::Accepted { matched: LogIndex(matched) };
+    let reply = AppendEntriesReply { round: Round(0), outcome };
+    from_peer(term, Message::AppendEntriesReply(reply))
+}
+
+/// Museum 3: votes of an earlier term count for nothing (andreev-io/little-raft#44).
+#[test]
+fn a_late_vote_of_an_earlier_term_does_not_count() {
+    let mut node = node(1, Persisted::default());
+    let early = candidate(&mut node);
+    let term = candidate(&mut node);
+    node.step(vote(early));
+    assert_eq!(node.status().role, Role::Candidate);
+    node.step(vote(term));
+    assert_eq!(node.status().role, Role::Leader);
+}
+
+/// Museum 8: an acknowledgement of a log that was replaced since says nothing about this one (openraft
+/// cecb5de8). The same node leads again, and the old answer fits the new log's indexes.
+#[test]
+fn a_late_acknowledgement_of_an_earlier_term_does_not_count() {
+    let mut node = node(1, Persisted::default());
+    let early = candidate(&mut node);
+    node.step(vote(early));
+    persist(&mut node);
+    // Its term is over; and it leads again.
+    node.step(acknowledgement(early + 1, 0));
+    assert_eq!(node.status().role, Role::Follower);
+    let term = candidate(&mut node);
+    node.step(vote(term));
+    persist(&mut node);
+    let last = node.status().last;
+    node.step(acknowledgement(early, last.index.0));
+    assert_eq!(node.status().commit, LogIndex(0));
+    node.step(acknowledgement(term, last.index.0));
+    assert_eq!(node.status().commit, last.index);
+}
+
+/// Museum 9: a leader counts itself when its own disk has the entry (etcd#14370).
+#[test]
+fn a_single_node_commits_when_it_has_written() {
+    let alone = Membership::of_voters([NodeId(1)]);
+    let config = Config::new(NodeId(1), GroupId(1));
+    let mut node = Raft::new(config, Persisted::default(), &alone).expect("a valid config");
+    node.campaign();
+    assert_eq!(node.status().role, Role::Candidate, "its own vote is not durable yet");
+    let mut effects = Effects::default();
+    node.drain(&mut effects);
+    node.on_persisted(effects.writes.last().expect("the vote").seq);
+    node.drain(&mut effects);
+    assert_eq!((node.status().role, node.status().commit), (Role::Leader, LogIndex(0)));
+    assert!(effects.applies.is_empty());
+    node.on_persisted(effects.writes.last().expect("the first entry").seq);
+    assert_eq!(node.status().commit, LogIndex(1));
 }
 
 /// Two nodes of three talk, and write at once, until `done`.
