@@ -427,6 +427,7 @@ scripts! {
     snapshot_resumes_after_a_break
     snapshot_waits_for_its_own_log
     stale_pre_votes_are_not_counted
+    stale_replies_fill_no_window
     stale_vote_replies_are_not_counted
     stalled_disk_does_not_campaign
     sticky_leader_ignores_disruptive_server
