@@ -37,7 +37,10 @@ impl Raft {
         if prev.index >= self.log.compacted().index && !self.log.contains(prev) {
             return self.reject(from, prev);
         }
-        let overloaded = self.unapplied_bytes > self.config.in_flight_bytes_max.saturating_mul(2);
+        // Only while there is something to apply: what is not committed may need just these entries to be,
+        // as after a restart of the whole group with a long log.
+        let overloaded = self.applied < self.commit
+            && self.unapplied_bytes > self.config.in_flight_bytes_max.saturating_mul(2);
         let (sent, news) = (LogIndex(prev.index.0 + entries.len() as u64), !entries.is_empty());
         let verified = if overloaded {
             // Takes no more than it can apply: the leader will send these again.
