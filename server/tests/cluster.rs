@@ -147,6 +147,39 @@ fn nothing_acknowledged_is_lost_when_leaders_are_killed() {
 }
 
 #[test]
+fn an_import_outlives_the_leader() {
+    let mut cluster = Cluster::start(&[]);
+    let leader = cluster.leader();
+    let file = |cluster: &Cluster, name: &str| cluster.dir.path().join(name);
+    let text: String = (0..20_000).map(|n| format!("line {n} of a text\n")).collect();
+    std::fs::write(file(&cluster, "text"), &text).unwrap();
+    let mut import = Guard(
+        shardkv()
+            .args(["import", "--format", "lines", "--in-flight", "16", "--timeout", "60s"])
+            .args(["--endpoints", &cluster.endpoints()])
+            .arg(file(&cluster, "text"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    // In the middle of it, wherever that is on this machine.
+    eventually("some records are there", || {
+        let rows = cluster.status();
+        rows.iter().any(|row| row["keys"].as_u64() > Some(500)).then_some(())
+    });
+    let is_running = import.0.try_wait().unwrap().is_none();
+    cluster.kill_node(leader);
+    assert_eq!(ended(&mut import.0), Some(0), "{}", cluster.logs());
+    let mut err = String::new();
+    std::io::Read::read_to_string(&mut import.0.stderr.take().unwrap(), &mut err).unwrap();
+    assert!(err.contains("20000 records acknowledged in"), "{err}");
+    assert!(is_running, "the import was over before the leader was killed");
+    let copy = file(&cluster, "copy");
+    cluster.ok(&["export", copy.to_str().unwrap(), "--format", "lines"]);
+    assert!(std::fs::read(copy).unwrap() == text.as_bytes());
+}
+
+#[test]
 fn a_write_that_was_sent_and_never_confirmed_is_four() {
     // A leader without followers notices after an election timeout: a long one keeps the write in flight.
     let mut cluster = Cluster::start(&["--election-timeout", "3s", "--heartbeat", "500ms"]);

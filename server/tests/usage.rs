@@ -68,6 +68,18 @@ fn a_cluster_that_is_not_there_is_three() {
 }
 
 #[test]
+fn an_export_that_fails_leaves_the_file_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kept.tsv");
+    std::fs::write(&path, "a\t1\n").unwrap();
+    let at = format!("127.0.0.1:{}", free_ports(1)[0]);
+    let file = path.to_str().unwrap();
+    refused(&["export", file, "--endpoints", &at, "--timeout", "100ms"], 3, &["--endpoints"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\t1\n");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing else is left");
+}
+
+#[test]
 fn settings_are_merged_one_by_one_and_show_where_they_come_from() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"cluster_id = 9\ndata_dir = '/data'\ntick = '10ms'\nclients_max = 5\n")
