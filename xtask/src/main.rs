@@ -8,6 +8,7 @@ mod bench;
 mod cargo;
 mod examples;
 mod no_std;
+mod readme;
 mod stage;
 mod test_all;
 
