@@ -57,7 +57,7 @@ impl Raft {
                     self.advance_commit();
                 }
             }
-            AppendOutcome::Rejected { prev, hint } if progress.is_news(prev) => {
+            AppendOutcome::Rejected { prev, hint } if progress.is_news(prev, reply.round) => {
                 let upto = hint.index.min(prev.prev());
                 // Where this log is compacted there is nothing to agree on: the peer needs the snapshot.
                 let agreed = if upto < self.log.compacted().index {
@@ -65,7 +65,7 @@ impl Raft {
                 } else {
                     self.log.last_of_term_at_most(hint.term, upto).index
                 };
-                progress.probe(agreed.next());
+                progress.reject(agreed.next(), round);
             }
             AppendOutcome::Rejected { .. } => {}
         }
