@@ -18,6 +18,8 @@ pub(crate) struct Progress {
     /// Whether the peer is to hear of the current round even when there is nothing to send.
     pub(crate) heartbeat_due: bool,
     pub(crate) state: State,
+    /// The leader's round when the peer was last found not to have what it was sent.
+    probed_round: Round,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -63,6 +65,7 @@ impl Progress {
             acked_round: Round(0),
             heartbeat_due: true,
             state: State::Probe { asked: false },
+            probed_round: Round(0),
         }
     }
 
@@ -89,11 +92,16 @@ impl Progress {
         }
     }
 
-    /// Whether a rejection of `prev` says something new: replies may be late, doubled and reordered.
-    pub(crate) fn is_news(&self, prev: LogIndex) -> bool {
+    /// Whether a rejection of `prev` says something new: replies may be late, doubled and reordered. When
+    /// one message is lost, all that were in flight behind it are rejected; only the first rejection
+    /// counts, and the next one of a later round. Else each would send a window anew, and under loss the
+    /// messages would grow without bound.
+    pub(crate) fn is_news(&self, prev: LogIndex, round: Round) -> bool {
         match self.state {
             State::Probe { .. } => prev.next() == self.next && prev > self.matched,
-            State::Replicate(_) => prev < self.next && prev > self.matched,
+            State::Replicate(_) => {
+                prev < self.next && prev > self.matched && round > self.probed_round
+            }
             State::Snapshot(_) => false,
         }
     }
@@ -102,6 +110,12 @@ impl Progress {
     pub(crate) fn probe(&mut self, next: LogIndex) {
         self.next = next.max(self.matched.next());
         self.state = State::Probe { asked: false };
+    }
+
+    /// The peer rejected what it was sent in `round` or before.
+    pub(crate) fn reject(&mut self, next: LogIndex, round: Round) {
+        self.probed_round = round;
+        self.probe(next);
     }
 
     /// Begins to send the snapshot.

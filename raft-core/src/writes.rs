@@ -128,7 +128,7 @@ mod tests {
                             log.truncate(keep);
                         }
                         log.extend(versions.next());
-                        let seq = writes.issue(LogIndex(log.len() as u64));
+                        let seq = writes.issue(LogIndex(log.len() as u64), 0);
                         queue.push_back((seq, log.clone()));
                     }
                     _ => {

@@ -1,5 +1,6 @@
 //! Schedules that broke this core, or another one (the bug museum of `faults.md`): one test each.
 
+use bytes::Bytes;
 use raft_core::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Config, Effects, Entry, Envelope, GroupId,
     HardState, LogId, LogIndex, Membership, Message, NodeId, Payload, Persisted, PreVoteReply,
@@ -165,6 +166,37 @@ fn a_single_node_commits_when_it_has_written() {
     assert!(effects.applies.is_empty());
     node.on_persisted(effects.writes.last().expect("the first entry").seq);
     assert_eq!(node.status().commit, LogIndex(1));
+}
+
+/// One lost message makes one window be sent anew, though all that was behind it is rejected. Found with seed
+/// 10,876 of the simulation: every rejection made another window, and so on until the memory was full.
+#[test]
+fn a_burst_of_rejections_sends_one_window_anew() {
+    let mut config = Config::new(NodeId(1), GroupId(1));
+    config.append_bytes_max = 1;
+    let mut leader = Raft::new(config, Persisted::default(), &voters()).expect("a valid config");
+    let term = candidate(&mut leader);
+    leader.step(vote(term));
+    persist(&mut leader);
+    leader.step(acknowledgement(term, 1));
+    for _ in 0..20 {
+        leader.propose(Bytes::from_static(b"x")).expect("it leads");
+    }
+    let mut effects = Effects::default();
+    leader.drain(&mut effects);
+    effects.clear();
+    for prev in (2..=20).map(LogIndex) {
+        let hint = LogId::new(Term(term), LogIndex(1));
+        let outcome = AppendOutcome::Rejected { prev, hint };
+        let reply = AppendEntriesReply { round: Round(1), outcome };
+        leader.step(from_peer(term, Message::AppendEntriesReply(reply)));
+        leader.drain(&mut effects);
+        // The answer to the probe, if there was one.
+        leader.step(acknowledgement(term, 1));
+        leader.drain(&mut effects);
+    }
+    let sent = effects.messages.iter().filter(|envelope| envelope.to == NodeId(2)).count();
+    assert_eq!(sent, 1 + 20, "one probe and one window");
 }
 
 /// Two nodes of three talk, and write at once, until `done`.

@@ -57,7 +57,7 @@ impl Raft {
                     self.advance_commit();
                 }
             }
-            AppendOutcome::Rejected { prev, hint } if progress.is_news(prev) => {
+            AppendOutcome::Rejected { prev, hint } if progress.is_news(prev, reply.round) => {
                 let limit = hint.index.min(prev.prev());
                 // Behind the compaction point nothing can agree: the peer gets the snapshot.
                 let agreed = if limit < self.log.compacted().index {
@@ -65,7 +65,7 @@ impl Raft {
                 } else {
                     self.log.last_of_term_at_most(hint.term, limit).index
                 };
-                progress.probe(agreed.next());
+                progress.reject(agreed.next(), round);
             }
             AppendOutcome::Rejected { .. } => {}
             AppendOutcome::Overloaded => progress.hold(),
