@@ -134,6 +134,20 @@ impl Cluster {
         Ok(())
     }
 
+    /// Fails if a node that should run has ended, with what it said last.
+    pub(super) fn all_run(&mut self) -> Result<(), String> {
+        for (index, slot) in self.nodes.iter_mut().enumerate() {
+            let Some(node) = slot else { continue };
+            if let Some(status) = node.try_wait().map_err(|error| error.to_string())? {
+                let log = self.dir.join(format!("node-{}.log", index + 1));
+                let log = fs::read_to_string(log).unwrap_or_default();
+                let last = log.lines().rev().find(|line| line.starts_with("error")).unwrap_or("");
+                return Err(format!("node {} ended by itself, with {status}: {last}", index + 1));
+            }
+        }
+        Ok(())
+    }
+
     /// What each node says of itself, in their order.
     pub(super) fn status(&self) -> Result<Vec<Row>, String> {
         let words = ["status", "--json", "--endpoints", &self.endpoints(), "--timeout", "1s"];

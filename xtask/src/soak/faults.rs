@@ -238,9 +238,10 @@ impl Soak {
     }
 
     /// Every node has applied what is committed now.
-    fn all_caught_up(&self) -> Result<(), String> {
+    fn all_caught_up(&mut self) -> Result<(), String> {
         let mut committed = None;
         eventually("all nodes catch up", || {
+            self.cluster.all_run()?;
             let rows = self.cluster.status()?;
             let furthest = rows.iter().map(|row| row.commit).max();
             let committed = *committed.get_or_insert(furthest.unwrap_or(0));

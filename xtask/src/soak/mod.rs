@@ -217,9 +217,10 @@ impl Soak {
     }
 
     /// Equal applied indexes and equal digests.
-    fn same_state(&self) -> Result<(), String> {
+    fn same_state(&mut self) -> Result<(), String> {
         let mut last = Vec::new();
         let same = eventually("all replicas have the same state", || {
+            self.cluster.all_run()?;
             last = self.cluster.status()?;
             let (first, rest) = last.split_first().ok_or("no node")?;
             let same = first.reachable
