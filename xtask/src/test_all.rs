@@ -22,17 +22,12 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     }
     let mut story = Story::default();
     story.stage("format", || tool("rustfmt", &["fmt", "--all", "--", "--check"]));
-    story.stage("lints", || {
-        tool("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
-    });
     // The bench's peers are some 150 crates that nothing else needs.
-    let peers = ["-p", "shardkv-bench", "--features", "peers"];
-    if !quick {
-        story.stage("lints, bench with peers", || {
-            let deny = ["--all-targets", "--", "-D", "warnings"];
-            tool("clippy", &[&["clippy"], &peers[..], &deny].concat())
-        });
-    }
+    let peers: &[&str] = if quick { &[] } else { &["--features", "shardkv-bench/peers"] };
+    story.stage("lints", || {
+        let clippy = ["clippy", "--workspace", "--all-targets"];
+        tool("clippy", &[&clippy, peers, &["--", "-D", "warnings"]].concat())
+    });
     story.stage("documentation", || {
         let mut command = cargo(&["doc", "--workspace", "--no-deps"]);
         command.env("RUSTDOCFLAGS", "-D warnings");
@@ -40,13 +35,11 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     });
     story.stage("core without std", no_std::check);
     story.stage("tests", || {
-        tests(&["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"])
+        let tests = ["--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--examples"];
+        count(&[&["test"], &tests[..], peers].concat())
     });
-    if !quick {
-        story.stage("tests, bench with peers", || tests(&[&["test"], &peers[..]].concat()));
-    }
     story.stage("documentation tests", || {
-        tests(&["test", "--workspace", "--no-fail-fast", "--doc"])
+        count(&[&["test", "--workspace", "--no-fail-fast", "--doc"], peers].concat())
     });
     story.stage("examples", examples::check);
     story.stage("README", readme::check);
@@ -68,7 +61,7 @@ fn tool(component: &str, args: &[&str]) -> Result<Ended, String> {
 }
 
 /// A cargo command whose tests are counted.
-fn tests(args: &[&str]) -> Result<Ended, String> {
+fn count(args: &[&str]) -> Result<Ended, String> {
     let mut counts = Counts::default();
     let succeeded = stream(&mut cargo(args), |line| counts.add(Counts::in_line(line)))?;
     if !succeeded && counts.failed == 0 {

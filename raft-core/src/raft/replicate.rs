@@ -42,10 +42,7 @@ impl Raft {
         let last = self.log.last_index();
         let RoleState::Leader(leading) = &mut self.role else { return self.drop_message() };
         let round = leading.round;
-        let Some(progress) = leading.peers.get_mut(&from).filter(|_| reply.round <= round) else {
-            return self.drop_message();
-        };
-        progress.acked_round = progress.acked_round.max(reply.round);
+        let Some(progress) = leading.heard(from, reply.round) else { return self.drop_message() };
         match reply.outcome {
             // Nobody has what was never sent.
             AppendOutcome::Accepted { matched } if matched > last => self.drop_message(),
@@ -92,11 +89,7 @@ impl Raft {
     ) {
         let last = self.log.last_index();
         let RoleState::Leader(leading) = &mut self.role else { return self.drop_message() };
-        let round = leading.round;
-        let Some(progress) = leading.peers.get_mut(&from).filter(|_| reply.round <= round) else {
-            return self.drop_message();
-        };
-        progress.acked_round = progress.acked_round.max(reply.round);
+        let Some(progress) = leading.heard(from, reply.round) else { return self.drop_message() };
         match (&mut progress.state, reply.progress) {
             (State::Snapshot(transfer), InstallProgress::Receiving { next_offset })
                 if transfer.meta.last == reply.last =>

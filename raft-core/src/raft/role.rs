@@ -91,6 +91,14 @@ impl Leading {
         }
     }
 
+    /// A peer has answered in `round`: what is known of it. None when it is no peer, or the round is yet to
+    /// come.
+    pub(super) fn heard(&mut self, from: NodeId, round: Round) -> Option<&mut Progress> {
+        let progress = self.peers.get_mut(&from).filter(|_| round <= self.round)?;
+        progress.acked_round = progress.acked_round.max(round);
+        Some(progress)
+    }
+
     /// The newest round that a quorum has answered.
     pub(super) fn confirmed_round(&self, node: NodeId, membership: &Membership) -> Round {
         Round(quorum::reached(membership, |voter| {
