@@ -1,0 +1,124 @@
+//! What the settings must be together, and what follows from them.
+
+use raft_core::{Address, NodeId};
+
+use super::Config;
+use crate::exit::{Done, Failure};
+use crate::units::{Size, Span};
+
+impl Config {
+    /// Whether the settings make sense together.
+    pub(super) fn check(&self) -> Done {
+        self.check_required()?;
+        self.check_clock()?;
+        self.check_reachable()?;
+        check_size("key_bytes_max", self.key_bytes_max.value, Size::mib(1))?;
+        check_size("value_bytes_max", self.value_bytes_max.value, Size::mib(4))?;
+        if self.in_flight_bytes_max.value < Size::mib(16) {
+            return Err(Failure::usage("in_flight_bytes_max must be at least 16MiB"));
+        }
+        match self.clients_max.value {
+            0 => Err(Failure::usage("clients_max must be at least 1")),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_required(&self) -> Done {
+        let missing = [
+            ("cluster_id", self.cluster_id.value == 0),
+            ("node_id", self.node_id.value == 0),
+            ("data_dir", self.data_dir.value.as_os_str().is_empty()),
+        ];
+        match missing.iter().find(|(_, is_missing)| *is_missing) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let (flag, env) = (name.replace('_', "-"), name.to_uppercase());
+                Err(Failure::usage(format!("`{name}` is not set")).hint(format!(
+                    "give --{flag}, or SHARDKV_{env} in the environment, or {name} in the file of \
+                     --config"
+                )))
+            }
+        }
+    }
+
+    /// A node that listens everywhere must say where it is reached: `0.0.0.0` is nowhere.
+    fn check_reachable(&self) -> Done {
+        let listen = &self.listen.value.0;
+        let everywhere = ["0.0.0.0:", "[::]:"].iter().any(|host| listen.starts_with(host));
+        let listed = self.peers.value.0.contains_key(&self.node_id.value);
+        if everywhere && self.advertise.value.0.is_empty() && !listed {
+            return Err(Failure::usage(format!("nobody can reach this node at {listen}")).hint(
+                "say where it is reached with --advertise HOST:PORT, or list it in `peers`",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_clock(&self) -> Done {
+        let tick = self.tick.value;
+        if tick < Span::millis(5) || tick > Span::secs(10) {
+            return Err(Failure::usage(format!("tick is {tick} and must be from 5ms to 10s")));
+        }
+        for (name, span) in
+            [("election_timeout", self.election_timeout.value), ("heartbeat", self.heartbeat.value)]
+        {
+            if ticks(span, tick).is_none() {
+                return Err(Failure::usage(format!(
+                    "{name} is {span} and must be a multiple of tick, which is {tick}"
+                )));
+            }
+        }
+        if self.election_timeout.value <= self.heartbeat.value {
+            return Err(Failure::usage(format!(
+                "election_timeout is {} and must be longer than heartbeat, which is {}",
+                self.election_timeout.value, self.heartbeat.value
+            ))
+            .hint("five to ten heartbeats are usual"));
+        }
+        if ticks(self.election_timeout.value, tick).is_some_and(|ticks| ticks < 3) {
+            return Err(Failure::usage("election_timeout must be at least three ticks"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn election_ticks(&self) -> u32 {
+        ticks(self.election_timeout.value, self.tick.value).unwrap_or(10)
+    }
+
+    pub(crate) fn heartbeat_ticks(&self) -> u32 {
+        ticks(self.heartbeat.value, self.tick.value).unwrap_or(2)
+    }
+
+    /// The nodes of the cluster, this one among them.
+    pub(crate) fn members(&self) -> Vec<NodeId> {
+        let mut ids: Vec<_> = self.peers.value.0.keys().copied().map(NodeId).collect();
+        let own = NodeId(self.node_id.value);
+        if !ids.contains(&own) {
+            ids.push(own);
+        }
+        ids
+    }
+
+    /// Where this node is reached, when it listens at `bound`.
+    pub(crate) fn advertised(&self, bound: &Address) -> Address {
+        if !self.advertise.value.0.is_empty() {
+            return self.advertise.value.address();
+        }
+        let listed = self.peers.value.0.get(&self.node_id.value);
+        listed.map_or_else(|| bound.clone(), super::HostPort::address)
+    }
+}
+
+fn check_size(name: &str, size: Size, size_max: Size) -> Done {
+    match size.0 >= 1 && size <= size_max {
+        true => Ok(()),
+        false => Err(Failure::usage(format!("{name} is {size} and must be from 1B to {size_max}"))),
+    }
+}
+
+/// How many ticks `span` has; none if they do not fill it exactly.
+fn ticks(span: Span, tick: Span) -> Option<u32> {
+    let (span, tick) = (span.0.as_micros(), tick.0.as_micros());
+    let whole = tick > 0 && span > 0 && span.is_multiple_of(tick);
+    whole.then(|| span / tick).and_then(|ticks| u32::try_from(ticks).ok())
+}

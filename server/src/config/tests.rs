@@ -1,0 +1,100 @@
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use super::settings::Source;
+use super::*;
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+
+fn loaded(arguments: &[&str], file: &str) -> Result<Config, Failure> {
+    let words = ["shardkv", "server"].iter().chain(arguments).map(OsString::from);
+    let matches = Cli::command().try_get_matches_from(words).unwrap();
+    let cli = Cli::from_arg_matches(&matches).unwrap();
+    let Command::Server(args) = cli.command else { panic!("another command") };
+    let file = file::parse(file, "test.toml")?;
+    let (_, matches) = matches.subcommand().unwrap();
+    let config = Config::merge(&args.flags, &cli.log, file, matches);
+    config.check().map(|()| config)
+}
+
+const NODE: &str = "cluster_id = 7\nnode_id = 2\ndata_dir = '/tmp/x'\n";
+
+#[test]
+fn each_setting_is_merged_for_itself() {
+    let file = format!("{NODE}tick = '10ms'\nheartbeat = '20ms'\nlog_format = 'json'\n");
+    let config = loaded(&["--tick", "20ms", "--log-level", "debug"], &file).unwrap();
+    assert_eq!(
+        (config.tick.value.to_string().as_str(), config.tick.source),
+        ("20ms", Source::Flag)
+    );
+    assert_eq!(config.heartbeat.source, Source::File);
+    assert_eq!(config.heartbeat_ticks(), 1);
+    assert_eq!(config.election_timeout.source, Source::Default);
+    assert_eq!(config.log_format.source, Source::File);
+    assert_eq!((config.log_level.value.as_str(), config.log_level.source), ("debug", Source::Flag));
+}
+
+#[test]
+fn the_sample_file_holds_the_defaults_and_names_every_setting() {
+    let sample = file::parse(EXAMPLE, "shardkv.example.toml").unwrap();
+    let none = ArgMatches::default();
+    let from_sample = Config::merge(&ServerFlags::default(), &LogFlags::default(), sample, &none);
+    let required = ["cluster_id", "node_id", "data_dir"];
+    for ((name, sampled, source), (_, default, _)) in
+        from_sample.rows().into_iter().zip(Config::defaults().rows())
+    {
+        assert!(EXAMPLE.contains(&format!("{name} = ")) || name == "peers", "{name} is missing");
+        if !required.contains(&name) {
+            assert_eq!(sampled, default, "{name}");
+            let unset = ["advertise"].contains(&name);
+            assert_eq!(source == Source::Default, unset, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_says_the_same() {
+    let file = format!("{NODE}[peers]\n1 = 'a:1'\n2 = 'b:2'\n");
+    let config = loaded(&["--advertise", "c:3"], &file).unwrap();
+    let shown = config.to_string();
+    let again = loaded(&[], &shown).unwrap();
+    let values = |config: &Config| {
+        config.rows().into_iter().map(|(name, value, _)| (name, value)).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&config), values(&again), "{shown}");
+    assert!(shown.contains("# flag") && shown.contains("# file") && shown.contains("# default"));
+}
+
+#[test]
+fn unknown_and_senseless_settings_are_refused_by_name() {
+    for (file, says) in [
+        (format!("{NODE}eletion_timeout = '1s'"), "eletion_timeout"),
+        (format!("{NODE}tick = 50"), "tick"),
+        (format!("{NODE}tick = '50'"), "has no unit"),
+        (format!("{NODE}election_timeout = '510ms'"), "a multiple of tick"),
+        (format!("{NODE}heartbeat = '500ms'"), "longer than heartbeat"),
+        (format!("{NODE}election_timeout = '100ms'\nheartbeat = '50ms'"), "three ticks"),
+        (format!("{NODE}value_bytes_max = '5MiB'"), "value_bytes_max"),
+        (format!("{NODE}listen = '0.0.0.0:7101'"), "nobody can reach"),
+        (format!("{NODE}[peers]\nx = 'a:1'"), "not a node id"),
+        ("node_id = 1\ndata_dir = 'x'".to_owned(), "`cluster_id` is not set"),
+    ] {
+        let failure = loaded(&[], &file).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.to_string().contains(says), "{file}: {failure}");
+    }
+}
+
+#[test]
+fn a_node_is_a_member_wherever_it_is_listed() {
+    let ids = |config: &Config| config.members().iter().map(|id| id.0).collect::<Vec<_>>();
+    let alone = loaded(&[], NODE).unwrap();
+    assert_eq!(ids(&alone), [2]);
+    let listed = loaded(&["--peers", "1=a:1,2=b:2"], NODE).unwrap();
+    assert_eq!(ids(&listed), [1, 2]);
+    assert_eq!(listed.advertised(&"z:9".into()), "b:2".into());
+    let unlisted = loaded(&["--peers", "1=a:1,3=b:2"], NODE).unwrap();
+    assert_eq!(ids(&unlisted), [1, 3, 2]);
+    assert_eq!(unlisted.advertised(&"z:9".into()), "z:9".into());
+}

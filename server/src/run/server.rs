@@ -1,0 +1,82 @@
+//! `shardkv server`: one node, until a signal or a failure.
+
+use std::sync::Arc;
+
+use raft_core::{NodeId, Role};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{Config, HostPort};
+use crate::exit::{Done, Failure};
+use crate::node::{AddressBook, OpenNode, RunningNode};
+
+pub(crate) async fn server(config: Config) -> Done {
+    let mut ending = Ending::new()?;
+    let book = Arc::new(AddressBook::default());
+    for (id, at) in &config.peers.value.0 {
+        book.enter(NodeId(*id), HostPort::address(at));
+    }
+    let members = config.members();
+    let (cluster, id) = (config.cluster_id.value, config.node_id.value);
+    let node = OpenNode::open(config, book).await?;
+    tracing::info!(cluster, node = id, nodes = members.len(), listen = %node.address(), "listening");
+    let node = node.start(&members).await?;
+    let ended = tokio::select! {
+        biased;
+        name = ending.wait() => Ok(name),
+        failure = node.failed() => Err(failure),
+        // It ends with the node, whose own branch then says why.
+        () = tell_changes(&node) => Err(node.failed().await),
+    };
+    let name = ended?;
+    tracing::info!("{name}: stopping");
+    tokio::select! {
+        biased;
+        // Somebody insists.
+        name = ending.wait() => tracing::warn!("{name} again: stopped at once"),
+        () = node.stop() => tracing::info!("stopped"),
+    }
+    Ok(())
+}
+
+/// Logs every change of role and leader.
+async fn tell_changes(node: &RunningNode) {
+    let mut changes = node.group.changes();
+    loop {
+        let change = *changes.borrow_and_update();
+        let term = change.term.0;
+        match (change.role, change.leader) {
+            (Role::Leader, _) => tracing::info!(term, "this node leads"),
+            (_, Some(leader)) => tracing::info!(term, leader = leader.0, "follows"),
+            (Role::Candidate, None) => tracing::info!(term, "stands for election"),
+            (_, None) => tracing::info!(term, "knows of no leader"),
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The signals that ask a process to end.
+pub(super) struct Ending {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ending {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let failed = |error| Failure::refused(format!("cannot listen for signals: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    /// Waits for one of them; its name.
+    pub(super) async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
