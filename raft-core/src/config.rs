@@ -29,7 +29,8 @@ pub struct Config {
     /// The most bytes of entries that are not applied yet, committed or not, and the most that are not
     /// durable yet; a proposal past either is `Overloaded`. Default 64 MiB.
     pub in_flight_bytes_max: u64,
-    /// The most bytes handed to the state machine and not yet reported applied. Default 4 MiB.
+    /// The most bytes handed to the state machine and not yet reported applied; one entry may exceed it.
+    /// Default 4 MiB.
     pub applying_bytes_max: u64,
     /// The most reads that wait for their confirmation. Default 65,536.
     pub reads_max: usize,

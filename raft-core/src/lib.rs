@@ -63,7 +63,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Most users will not do this: with the feature `node` there is a driver, [`node`](crate::node), that runs
+//! Most users will not do this: with the feature `node` there is a driver, [`node`], that runs
 //! any number of groups over one [`Storage`] and one [`Transport`], and asks of its user a [`StateMachine`].
 //!
 //! # What it deliberately lacks

@@ -143,3 +143,50 @@ impl Log {
         (entries, bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Payload;
+
+    proptest! {
+        /// A log does what a plain list does: (0) push, (1) truncate, (2) forget the first.
+        #[test]
+        fn agrees_with_a_list(steps in prop::collection::vec((0..4_u8, 0..8_u64), 0..60)) {
+            let mut log = Log::new(LogId::ZERO, Vec::new());
+            let (mut list, mut first): (Vec<LogId>, usize) = (alloc::vec![LogId::ZERO], 0);
+            for (step, number) in steps {
+                match step {
+                    0 | 3 => {
+                        let last = *list.last().expect("never empty");
+                        let id = LogId::new(Term(last.term.0 + number / 6), last.index.next());
+                        log.push(Entry { id, payload: Payload::Noop });
+                        list.push(id);
+                    }
+                    1 => {
+                        let index = first + 1 + (number as usize) % (list.len() - first);
+                        log.truncate(LogIndex(index as u64));
+                        list.truncate(index);
+                    }
+                    _ => {
+                        log.pop_front();
+                        first = (first + 1).min(list.len() - 1);
+                    }
+                }
+                prop_assert_eq!((log.compacted(), log.last()), (list[first], list[list.len() - 1]));
+                prop_assert_eq!(log.bytes(), 64 * (list.len() - 1 - first) as u64);
+                for index in 0..list.len() + 2 {
+                    let known = list.get(index).filter(|_| index >= first).map(|id| id.term);
+                    prop_assert_eq!(log.term_at(LogIndex(index as u64)), known);
+                    let mut held = list[first + 1..].iter();
+                    let fits = |id: &&LogId| id.term.0 <= number && id.index.0 <= index as u64;
+                    let expected = held.rfind(fits).copied().unwrap_or(list[first]);
+                    let hint = log.last_of_term_at_most(Term(number), LogIndex(index as u64));
+                    prop_assert_eq!(hint, expected);
+                }
+            }
+        }
+    }
+}

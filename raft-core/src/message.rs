@@ -112,6 +112,8 @@ pub enum AppendOutcome {
         /// later term (paper, end of section 5.3).
         hint: LogId,
     },
+    /// The sender has more committed entries than it can apply, and took none of these.
+    Overloaded,
 }
 
 /// A part of a snapshot (paper, section 7). One is in flight at a time for a peer.

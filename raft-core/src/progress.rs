@@ -18,6 +18,8 @@ pub(crate) struct Progress {
     /// Whether the peer is to hear of the current round even when there is nothing to send.
     pub(crate) heartbeat_due: bool,
     pub(crate) state: State,
+    /// The leader's round when the peer was last found not to have what it was sent.
+    probed_round: Round,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -63,6 +65,7 @@ impl Progress {
             acked_round: Round(0),
             heartbeat_due: true,
             state: State::Probe { asked: false },
+            probed_round: Round(0),
         }
     }
 
@@ -72,16 +75,33 @@ impl Progress {
         self.next = self.next.max(self.matched.next());
         match &mut self.state {
             State::Replicate(window) => window.release(self.matched),
-            State::Probe { .. } => self.state = State::Replicate(Window::default()),
-            State::Snapshot(_) => {}
+            // The guess is confirmed. A reply that does not reach it answers something older: to fill the
+            // window at every such reply would send more than was answered, without end.
+            State::Probe { .. } if self.next == self.matched.next() => {
+                self.state = State::Replicate(Window::default());
+            }
+            State::Probe { .. } | State::Snapshot(_) => {}
         }
     }
 
-    /// Whether a rejection of `prev` says something new: replies may be late, doubled and reordered.
-    pub(crate) fn is_news(&self, prev: LogIndex) -> bool {
+    /// The peer takes no entries now: asks again with the next heartbeat, and sends none before.
+    pub(crate) fn hold(&mut self) {
+        if !matches!(self.state, State::Snapshot(_)) {
+            self.next = self.matched.next();
+            self.state = State::Probe { asked: true };
+        }
+    }
+
+    /// Whether a rejection of `prev` says something new: replies may be late, doubled and reordered. When
+    /// one message is lost, all that were in flight behind it are rejected; only the first rejection
+    /// counts, and the next one of a later round. Else each would send a window anew, and under loss the
+    /// messages would grow without bound.
+    pub(crate) fn is_news(&self, prev: LogIndex, round: Round) -> bool {
         match self.state {
             State::Probe { .. } => prev.next() == self.next && prev > self.matched,
-            State::Replicate(_) => prev < self.next && prev > self.matched,
+            State::Replicate(_) => {
+                prev < self.next && prev > self.matched && round > self.probed_round
+            }
             State::Snapshot(_) => false,
         }
     }
@@ -90,6 +110,12 @@ impl Progress {
     pub(crate) fn probe(&mut self, next: LogIndex) {
         self.next = next.max(self.matched.next());
         self.state = State::Probe { asked: false };
+    }
+
+    /// The peer rejected what it was sent in `round` or before.
+    pub(crate) fn reject(&mut self, next: LogIndex, round: Round) {
+        self.probed_round = round;
+        self.probe(next);
     }
 
     /// Begins to send the snapshot.

@@ -99,3 +99,50 @@ impl Writes {
         self.stalled_ticks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A disk that holds exactly what was written, and a log whose entries are versions: an index counts
+        /// as durable only when the disk has the version that the log has.
+        #[test]
+        fn never_claims_what_is_not_there(
+            steps in prop::collection::vec((0..3_u8, 0..6_u64), 0..60),
+        ) {
+            let (mut writes, mut versions) = (Writes::new(LogIndex(0)), 0..);
+            let (mut log, mut disk): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
+            let mut queue: VecDeque<(WriteSeq, Vec<u64>)> = VecDeque::new();
+            for (step, number) in steps {
+                match step {
+                    // Entries from an index on are replaced, or appended, and handed out.
+                    0 | 1 => {
+                        let keep = if step == 0 { log.len() } else { log.len().min(number as usize) };
+                        if keep < log.len() {
+                            writes.truncate(LogIndex(keep as u64 + 1));
+                            log.truncate(keep);
+                        }
+                        log.extend(versions.next());
+                        let seq = writes.issue(LogIndex(log.len() as u64), 0);
+                        queue.push_back((seq, log.clone()));
+                    }
+                    _ => {
+                        let count = (number as usize).min(queue.len());
+                        if let Some((seq, written)) = queue.drain(..count).next_back() {
+                            disk = written;
+                            writes.persist(seq);
+                        }
+                    }
+                }
+                let durable = writes.durable().0 as usize;
+                prop_assert_eq!(log.get(..durable), disk.get(..durable));
+                prop_assert!(!queue.is_empty() || durable == log.len());
+            }
+        }
+    }
+}

@@ -203,6 +203,27 @@ async fn a_dropped_node_does_nothing_more() {
     assert_eq!(alive(), 0);
 }
 
+/// Not even what was committed before: the applier is not polled once more.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_node_applies_nothing_more() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let group = cluster.group(0).clone();
+    let proposals: Vec<_> = (0..20_000).map(|count| group.propose(bytes(count))).collect();
+    let applied = || group.peek(|_, state| state.commands.len());
+    while applied() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = applied();
+    cluster.nodes[0] = None;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(applied(), before);
+    assert!(before < 20_000, "the backlog was long enough");
+    for proposal in proposals {
+        assert!(matches!(within(1, proposal).await, Ok(_) | Err(ProposalError::Unknown { .. })));
+    }
+}
+
 /// A node that was paused for long gets one tick, not hundreds: it begins no election when the leader's
 /// messages are there.
 #[tokio::test(start_paused = true)]
@@ -210,8 +231,12 @@ async fn a_pause_is_no_burst_of_ticks() {
     let cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
     let term = cluster.group(leader).status().term;
+    let turns = || (0..3).map(|position| cluster.node(position).status().turns).sum::<u64>();
+    let before = turns();
     // The clock jumps while nothing runs, as it does for a process that was stopped.
     tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(turns() - before < 20, "{} turns", turns() - before);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!((cluster.leader().await, cluster.group(leader).status().term), (leader, term));
 }

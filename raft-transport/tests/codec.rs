@@ -46,6 +46,7 @@ fn append_reply() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|i| AppendOutcome::Accepted { matched: LogIndex(i) }),
         (any::<u64>(), log_id())
             .prop_map(|(i, hint)| AppendOutcome::Rejected { prev: LogIndex(i), hint }),
+        Just(AppendOutcome::Overloaded),
     ];
     (any::<u64>(), outcome).prop_map(|(r, outcome)| {
         Message::AppendEntriesReply(AppendEntriesReply { round: Round(r), outcome })
@@ -302,6 +303,13 @@ fn samples() -> BTreeMap<&'static str, Envelope> {
         (
             "append-entries-rejected",
             Message::AppendEntriesReply(AppendEntriesReply { round, outcome: rejected }),
+        ),
+        (
+            "append-entries-overloaded",
+            Message::AppendEntriesReply(AppendEntriesReply {
+                round,
+                outcome: AppendOutcome::Overloaded,
+            }),
         ),
         ("install-snapshot", Message::InstallSnapshot(InstallSnapshot { meta, chunk, round })),
         (

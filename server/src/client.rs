@@ -96,3 +96,24 @@ pub(crate) fn value_of(argument: &OsStr, is_hex: bool) -> Result<Vec<u8>, Failur
         false => Ok(value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Span;
+
+    #[test]
+    fn each_fate_has_its_exit_code() {
+        let connect = Connect { endpoints: Vec::new(), timeout: Span::secs(1) };
+        let refusal = kv::Refusal::KeyTooLarge { bytes: 2, bytes_max: 1 };
+        for (error, exit) in [
+            (ClerkError::Refused(refusal), Exit::Refused),
+            (ClerkError::NotDone(Cause::NoLeader), Exit::Unreachable),
+            (ClerkError::Unknown(Cause::NoReply), Exit::Unknown),
+        ] {
+            let failure = failure(error, &connect);
+            assert_eq!(failure.exit, exit);
+            assert!(!failure.remedy.is_empty());
+        }
+    }
+}

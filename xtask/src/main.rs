@@ -8,6 +8,8 @@ mod bench;
 mod cargo;
 mod examples;
 mod no_std;
+mod readme;
+mod soak;
 mod stage;
 mod test_all;
 
@@ -20,6 +22,8 @@ Tasks:
   test-all [--quick] [--strict]   every check; ends in \"N passed, N failed, N skipped\"
                                   --quick: leaves out what takes longest
                                   --strict: what cannot run counts as failed
+  soak [ARGS]                     three real processes under load that are killed and paused, and whose
+                                  logs are torn; `cargo xtask soak --help` shows its arguments
   bench [ARGS]                    measures this project beside its peers, in release mode;
                                   `cargo xtask bench --help` shows its own arguments
 ";
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((task, rest)) if task == "test-all" => test_all::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "soak" => soak::run(rest),
         Some((help, _)) if ["help", "--help", "-h"].contains(&help.as_str()) => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

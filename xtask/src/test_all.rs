@@ -4,7 +4,7 @@ use std::process::{ExitCode, Stdio};
 
 use crate::cargo::{cargo, stream};
 use crate::stage::{Counts, Ended, Story};
-use crate::{examples, no_std};
+use crate::{examples, no_std, readme, soak};
 
 /// Runs all stages and tells how it went.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
@@ -49,6 +49,8 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         tests(&["test", "--workspace", "--no-fail-fast", "--doc"])
     });
     story.stage("examples", examples::check);
+    story.stage("README", readme::check);
+    story.stage("soak, short", soak::short);
     print!("{}", story.tell(strict));
     Ok(if story.counts(strict).failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

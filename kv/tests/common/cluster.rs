@@ -90,8 +90,8 @@ impl Replica for Node {
         let result = match (leader == Some(self.id), state.force.take()) {
             (false, _) => Err(ProposalError::Rejected(ProposeError::NotLeader { leader })),
             (true, Some(Fate::Overloaded)) => {
-                let (unapplied_bytes, unapplied_bytes_max) = (2, 1);
-                let overloaded = ProposeError::Overloaded { unapplied_bytes, unapplied_bytes_max };
+                let (in_flight_bytes, in_flight_bytes_max) = (2, 1);
+                let overloaded = ProposeError::Overloaded { in_flight_bytes, in_flight_bytes_max };
                 Err(ProposalError::Rejected(overloaded))
             }
             (true, Some(Fate::Unknown)) => {

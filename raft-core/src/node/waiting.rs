@@ -147,3 +147,62 @@ impl<O> Waiting<O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot::{self, Receiver};
+
+    use super::*;
+
+    fn id(term: u64, index: u64) -> LogId {
+        LogId::new(Term(term), LogIndex(index))
+    }
+
+    fn propose(
+        waiting: &mut Waiting<u8>,
+        at: LogId,
+    ) -> Receiver<Result<Applied<u8>, ProposalError>> {
+        let (reply, answer) = oneshot::channel();
+        waiting.appended(at, reply);
+        answer
+    }
+
+    #[test]
+    fn another_entry_at_the_index_is_not_the_proposal() {
+        let mut waiting = Waiting::new(LogId::ZERO, 10);
+        let (mut first, mut second) =
+            (propose(&mut waiting, id(1, 1)), propose(&mut waiting, id(1, 2)));
+        waiting.applied_one(id(1, 1), 7);
+        waiting.applied_one(id(2, 2), 8);
+        assert_eq!(first.try_recv(), Ok(Ok(Applied { id: id(1, 1), output: 7 })));
+        assert_eq!(second.try_recv(), Ok(Err(ProposalError::Unknown { leader: None })));
+    }
+
+    #[test]
+    fn what_a_snapshot_or_a_later_leadership_overtakes_is_unknown() {
+        let mut waiting = Waiting::new(LogId::ZERO, 10);
+        let mut overwritten = propose(&mut waiting, id(1, 5));
+        let mut overtaken = propose(&mut waiting, id(3, 5));
+        assert_eq!(overwritten.try_recv(), Ok(Err(ProposalError::Unknown { leader: None })));
+        waiting.caught_up(id(3, 5));
+        assert_eq!(overtaken.try_recv(), Ok(Err(ProposalError::Unknown { leader: None })));
+    }
+
+    #[test]
+    fn a_read_waits_until_its_index_is_applied() {
+        let mut waiting: Waiting<u8> = Waiting::new(id(1, 3), 10);
+        let ask = |waiting: &mut Waiting<u8>, read| {
+            let (reply, answer) = oneshot::channel();
+            waiting.asked(ReadId(read), Term(1), reply);
+            answer
+        };
+        let (mut first, mut second) = (ask(&mut waiting, 1), ask(&mut waiting, 2));
+        waiting.confirmed(ReadId(1), LogIndex(3));
+        waiting.confirmed(ReadId(2), LogIndex(5));
+        assert_eq!(first.try_recv(), Ok(Ok(())));
+        waiting.caught_up(id(1, 4));
+        assert!(second.try_recv().is_err());
+        waiting.caught_up(id(1, 5));
+        assert_eq!(second.try_recv(), Ok(Ok(())));
+    }
+}

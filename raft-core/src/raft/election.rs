@@ -12,7 +12,8 @@ impl Raft {
     /// Counts towards the election timeout (paper, section 5.2).
     pub(super) fn tick_election(&mut self) {
         if self.timer.tick() {
-            self.timer.reset();
+            // Also on a node that may not campaign: it hears no leader, and may vote.
+            self.become_follower(self.hard_state.term, None);
             self.begin_pre_vote();
         }
     }

@@ -37,17 +37,18 @@ impl Raft {
         if prev.index >= self.log.compacted().index && !self.log.contains(prev) {
             return self.reject(from, prev);
         }
-        let overloaded = self.unapplied_bytes > self.config.in_flight_bytes_max.saturating_mul(2);
+        // Only while there is something to apply: what is not committed may need just these entries to be,
+        // as after a restart of the whole group with a long log.
+        let overloaded = self.applied < self.commit
+            && self.unapplied_bytes > self.config.in_flight_bytes_max.saturating_mul(2);
         let (sent, news) = (LogIndex(prev.index.0 + entries.len() as u64), !entries.is_empty());
-        let verified = if overloaded {
-            // Takes no more than it can apply: the leader will send these again.
-            prev.index
-        } else if self.adopt(entries) {
-            sent
-        } else {
+        if overloaded {
+            return self.reply_append(from, AppendOutcome::Overloaded);
+        }
+        if !self.adopt(entries) {
             return self.drop_message();
-        };
-        let verified = verified.min(self.log.last_index());
+        }
+        let verified = sent.min(self.log.last_index());
         self.commit_to(commit.min(verified).max(self.commit));
         self.settle(from, verified, news);
     }

@@ -6,12 +6,13 @@ use crate::{
     SnapshotMeta, Suffix, WriteOp, WriteSeq,
 };
 
-/// A snapshot that is arriving. Identified by its sender and its last entry: another node's snapshot at
+/// A snapshot that is arriving. Identified by its sender, its last entry and its size: another node's snapshot at
 /// the same entry may have other bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Incoming {
     from: NodeId,
     last: LogId,
+    total: u64,
     next_offset: u64,
     /// The write of the newest chunk. The next one is taken when this is durable, so that at most one
     /// chunk waits for the disk.
@@ -21,7 +22,10 @@ pub(super) struct Incoming {
 impl Raft {
     pub(super) fn receive_install_snapshot(&mut self, from: NodeId, request: InstallSnapshot) {
         let Some(end) = request.chunk.end() else { return self.drop_message() };
-        if request.meta.last.index.0 >= NUMBER_MAX || request.meta.last.term > self.hard_state.term
+        let SnapshotMeta { last, membership } = &request.meta;
+        if last.index.0 >= NUMBER_MAX
+            || last.term > self.hard_state.term
+            || membership.voters.is_empty()
         {
             return self.drop_message();
         }
@@ -40,8 +44,8 @@ impl Raft {
             }
             return;
         }
-        let next_offset = self.offset_of(from, last);
-        if request.chunk.offset == 0 && next_offset == 0 || request.chunk.offset == next_offset {
+        let next_offset = self.offset_of(from, last, request.chunk.total);
+        if request.chunk.offset == next_offset {
             self.receive_chunk(from, request, end);
         } else if self.chunk_is_durable() {
             self.reply_install(from, last, InstallProgress::Receiving { next_offset });
@@ -49,11 +53,11 @@ impl Raft {
     }
 
     /// What is already here of this snapshot.
-    fn offset_of(&self, from: NodeId, last: LogId) -> u64 {
-        match &self.incoming {
-            Some(known) if known.from == from && known.last == last => known.next_offset,
-            _ => 0,
-        }
+    fn offset_of(&self, from: NodeId, last: LogId, total: u64) -> u64 {
+        let known = self.incoming.as_ref();
+        known
+            .filter(|known| (known.from, known.last, known.total) == (from, last, total))
+            .map_or(0, |known| known.next_offset)
     }
 
     fn chunk_is_durable(&self) -> bool {
@@ -66,7 +70,7 @@ impl Raft {
         if !self.chunk_is_durable() || (chunk.data.is_empty() && chunk.total > 0) {
             return self.drop_message();
         }
-        let (last, is_whole) = (meta.last, end == chunk.total);
+        let (last, total, is_whole) = (meta.last, chunk.total, end == chunk.total);
         let suffix = if self.log.contains(last) { Suffix::Keep } else { Suffix::Discard };
         let op = WriteOp::Receive { meta: meta.clone(), chunk, suffix };
         if is_whole {
@@ -75,7 +79,7 @@ impl Raft {
             self.reply_install_later(from, last, InstallProgress::Installed);
         } else {
             let written = self.stage_op(op, LogIndex::ZERO);
-            self.incoming = Some(Incoming { from, last, next_offset: end, written });
+            self.incoming = Some(Incoming { from, last, total, next_offset: end, written });
             let progress = InstallProgress::Receiving { next_offset: end };
             self.reply_install_later(from, last, progress);
         }

@@ -218,9 +218,11 @@ impl Raft {
     }
 
     /// What a snapshot of the state at `index` is of; `None` when `index` is not applied, or so old that
-    /// it is not known any more.
+    /// it is not known any more, or not on this node's disk yet: a snapshot must not become durable before
+    /// the log that it is of, for a crash would leave a log that ends before it or says otherwise. Ask
+    /// again after the next [`on_persisted`](Self::on_persisted).
     pub fn snapshot_meta(&self, index: LogIndex) -> Option<SnapshotMeta> {
-        if index > self.applied {
+        if index > self.applied || index > self.writes.durable() {
             return None;
         }
         let term = self.log.term_at(index)?;

@@ -199,7 +199,8 @@ impl Raft {
         }
         let bytes_max = self.config.applying_bytes_max;
         while self.applying < self.commit && self.applying_bytes < bytes_max {
-            let (entries, bytes) = self.log.batch(self.applying.next(), self.commit, bytes_max);
+            let room = bytes_max - self.applying_bytes;
+            let (entries, bytes) = self.log.batch(self.applying.next(), self.commit, room);
             self.applying = LogIndex(self.applying.0 + entries.len() as u64);
             self.applying_bytes += bytes;
             effects.applies.push(Apply { group, op: ApplyOp::Entries(entries) });

@@ -57,7 +57,7 @@ impl Raft {
                     self.advance_commit();
                 }
             }
-            AppendOutcome::Rejected { prev, hint } if progress.is_news(prev) => {
+            AppendOutcome::Rejected { prev, hint } if progress.is_news(prev, reply.round) => {
                 let limit = hint.index.min(prev.prev());
                 // Behind the compaction point nothing can agree: the peer gets the snapshot.
                 let agreed = if limit < self.log.compacted().index {
@@ -65,9 +65,10 @@ impl Raft {
                 } else {
                     self.log.last_of_term_at_most(hint.term, limit).index
                 };
-                progress.probe(agreed.next());
+                progress.reject(agreed.next(), round);
             }
             AppendOutcome::Rejected { .. } => {}
+            AppendOutcome::Overloaded => progress.hold(),
         }
         self.confirm_reads();
     }
@@ -135,23 +136,23 @@ impl Raft {
     }
 }
 
-/// Asks again for a chunk that got no answer; goes on with a newer snapshot when there is one.
+/// Asks again for a chunk that got no answer. Begins anew with the newest snapshot when nothing of an
+/// older one has arrived, or when it got stuck: it may be gone from the store.
 fn tick_transfer(progress: &mut Progress, patience: u32, newest: Option<&crate::SnapshotMeta>) {
     let State::Snapshot(transfer) = &mut progress.state else { return };
     transfer.idle_ticks += 1;
-    if transfer.idle_ticks < patience {
+    if !transfer.idle_ticks.is_multiple_of(patience) {
         return;
     }
-    match newest {
-        Some(newest) if newest.last != transfer.meta.last => {
-            progress.send_snapshot(newest.clone());
-        }
-        _ => {
-            transfer.requested = false;
-            transfer.idle_ticks = 0;
-        }
+    let stuck = transfer.idle_ticks >= STUCK * patience;
+    match newest.filter(|newest| newest.last != transfer.meta.last) {
+        Some(newest) if transfer.offset == 0 || stuck => progress.send_snapshot(newest.clone()),
+        _ => transfer.requested = false,
     }
 }
+
+/// How many times a chunk is asked for before the transfer counts as stuck.
+const STUCK: u32 = 8;
 
 /// What all messages of one turn of a leader have in common.
 struct Sender<'a> {

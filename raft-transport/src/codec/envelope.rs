@@ -141,6 +141,7 @@ fn put_outcome(out: &mut BytesMut, outcome: &AppendOutcome) {
             put_number(out, prev.0);
             put_log_id(out, *hint);
         }
+        AppendOutcome::Overloaded => out.put_u8(2),
     }
 }
 
@@ -263,6 +264,7 @@ fn outcome(reader: &mut Reader<'_>) -> Result<AppendOutcome, DecodeError> {
     match reader.tag("outcome")? {
         0 => Ok(AppendOutcome::Accepted { matched: index(reader)? }),
         1 => Ok(AppendOutcome::Rejected { prev: index(reader)?, hint: log_id(reader)? }),
+        2 => Ok(AppendOutcome::Overloaded),
         tag => Err(reader.unknown("outcome", tag)),
     }
 }

@@ -17,6 +17,17 @@ use crate::client::{clerk, failure};
 use crate::exit::{Done, Exit, Failure};
 use crate::records::{BadRecord, Record, Source, format_of};
 
+/// What records are written to.
+trait Sink: Clone + Send + 'static {
+    fn put(&self, key: &[u8], value: &[u8]) -> impl Future<Output = Result<(), ClerkError>> + Send;
+}
+
+impl Sink for Clerk {
+    async fn put(&self, key: &[u8], value: &[u8]) -> Result<(), ClerkError> {
+        Clerk::put(self, key, value).await.map(|_| ())
+    }
+}
+
 /// A write that has ended.
 struct Ended {
     /// Which record of the file, from 1 on.
@@ -27,8 +38,8 @@ struct Ended {
 }
 
 /// An import that is under way.
-struct Import {
-    clerk: Clerk,
+struct Import<S> {
+    sink: S,
     args: ImportArgs,
     writes: JoinSet<Ended>,
     /// The keys of the writes in flight.
@@ -51,28 +62,33 @@ struct Import {
 pub(crate) async fn import(args: ImportArgs) -> Done {
     let format = format_of(&args.file, args.format)?;
     let mut source = Source::open(Path::new(&args.file), format)?;
-    let mut import = Import {
-        clerk: clerk(&args.connect, args.in_flight as usize),
-        args,
-        writes: JoinSet::new(),
-        keys: BTreeSet::new(),
-        unfinished: BTreeSet::new(),
-        read: 0,
-        skipped: 0,
-        acknowledged: 0,
-        unknown: 0,
-        not_done: 0,
-        refused: 0,
-        first: None,
-        bar: bar(source.total_bytes),
-        begun: Instant::now(),
-    };
+    let sink = clerk(&args.connect, args.in_flight as usize);
+    let mut import = Import::new(sink, args, bar(source.total_bytes));
     let bad = import.run(&mut source).await;
     import.bar.finish_and_clear();
     import.report(bad)
 }
 
-impl Import {
+impl<S: Sink> Import<S> {
+    fn new(sink: S, args: ImportArgs, bar: ProgressBar) -> Self {
+        Self {
+            sink,
+            args,
+            writes: JoinSet::new(),
+            keys: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
+            read: 0,
+            skipped: 0,
+            acknowledged: 0,
+            unknown: 0,
+            not_done: 0,
+            refused: 0,
+            first: None,
+            bar,
+            begun: Instant::now(),
+        }
+    }
+
     /// Writes until the file ends, a line is no record, or a write fails; then waits for those in flight.
     async fn run(&mut self, source: &mut Source) -> Option<BadRecord> {
         let mut bad = None;
@@ -121,9 +137,9 @@ impl Import {
             return;
         }
         self.keys.insert(key.clone());
-        let clerk = self.clerk.clone();
+        let sink = self.sink.clone();
         self.writes.spawn(async move {
-            let result = clerk.put(&key, &value).await.map(|_| ());
+            let result = sink.put(&key, &value).await;
             Ended { ordinal, line, key, result }
         });
     }
@@ -202,3 +218,6 @@ impl Import {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! `cargo xtask soak`: three real processes with logs on disk, under load, and faults: kill -9, SIGSTOP, torn
+//! writes.
+//!
+//! Two workloads run all the time. `shardkv import` loads a real data set again and again, and what `export`
+//! gives at the end must be the input, byte for byte. The appender (`server/examples/appender.rs`) appends
+//! unique tokens, and every one that was acknowledged must be there once, where its reply said. At the end
+//! all replicas have the same digest; and all of it again after a cold restart.
+//!
+//! A fault counts only if writes of both workloads were acknowledged before it and after it; a run that
+//! had too few faults fails.
+
+mod cluster;
+mod data;
+mod faults;
+mod import;
+mod random;
+mod status;
+mod tokens;
+mod torn;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use crate::cargo::{cargo, root, stream};
+use crate::stage::{Counts, Ended};
+use cluster::{Cluster, eventually};
+use data::Data;
+use faults::{Done, FIRST, seconds};
+use import::{Imports, Slot};
+use random::Random;
+use tokens::Appender;
+
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask soak [--short] [--minutes M] [--seed N]
+
+  --short       a few faults, with the development build: less than a minute
+  --minutes M   random faults for this long, with the release build [default: 5]
+  --seed N      which faults, and when [default: another each time; it is printed]
+";
+
+/// What to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Options {
+    /// The development build: `test-all` has made it anyway, and the release build takes minutes.
+    short: bool,
+    minutes: u64,
+    seed: u64,
+}
+
+/// A run that is under way.
+struct Soak {
+    // In the order in which they are to end.
+    appender: Appender,
+    imports: Imports,
+    cluster: Cluster,
+    dir: PathBuf,
+    done: Done,
+    random: Random,
+    begun: Instant,
+}
+
+/// `cargo xtask soak ARGS`.
+pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
+    if args.iter().any(|arg| ["--help", "-h"].contains(&arg.as_str())) {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = Options::parse(args)?;
+    Ok(if soak(options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The short form, as a stage of `test-all`.
+pub(crate) fn short() -> Result<Ended, String> {
+    let options = Options::parse(&["--short".to_owned()])?;
+    Ok(Ended::Ran(Counts::of(soak(options)?)))
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Self, String> {
+        let mut options = Self { short: false, minutes: 5, seed: random::fresh_seed() };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut number = || {
+                let value = args.next().and_then(|value| value.parse().ok());
+                value.ok_or_else(|| format!("{arg} needs a number\n\n{HELP}"))
+            };
+            match arg.as_str() {
+                "--short" => options.short = true,
+                "--minutes" => options.minutes = number()?,
+                "--seed" => options.seed = number()?,
+                _ => return Err(format!("soak has no argument {arg:?}\n\n{HELP}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Whether everything held. The directory of a run that failed is kept.
+fn soak(options: Options) -> Result<bool, String> {
+    let Some(programs) = build(options.short)? else { return Ok(false) };
+    // Below `target` and not in /tmp, which may be memory: a log belongs on a disk.
+    let dir = root().join(format!("target/soak/{}", std::process::id()));
+    fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    println!("seed {}, in {}", options.seed, dir.display());
+    let ran = Soak::start(&dir, &programs, options.seed).and_then(|mut soak| {
+        soak.faults(options)?;
+        soak.end()
+    });
+    match ran {
+        Ok(line) => {
+            println!("{line}");
+            // What is left over is of no use.
+            let _ = fs::remove_dir_all(&dir);
+            Ok(true)
+        }
+        Err(error) => {
+            println!(
+                "FAILED: {error}\nlogs and data are kept in {}; the same faults again: cargo xtask soak \
+                 --seed {}{}",
+                dir.display(),
+                options.seed,
+                if options.short { " --short" } else { "" }
+            );
+            Ok(false)
+        }
+    }
+}
+
+/// Builds `shardkv` and the appender; the directory they are in.
+fn build(short: bool) -> Result<Option<PathBuf>, String> {
+    let mut command =
+        cargo(&["build", "-p", "shardkv-server", "--bin", "shardkv", "--example", "appender"]);
+    if !short {
+        command.arg("--release");
+    }
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    // TARGET/debug/xtask
+    let target = own.ancestors().nth(2).ok_or("xtask is not in a target directory")?;
+    let profile = if short { "debug" } else { "release" };
+    Ok(stream(&mut command, |_| ())?.then(|| target.join(profile)))
+}
+
+impl Soak {
+    fn start(dir: &Path, programs: &Path, seed: u64) -> Result<Self, String> {
+        let begun = Instant::now();
+        let shardkv = programs.join("shardkv");
+        let mut cluster = Cluster::new(dir, shardkv.clone())?;
+        (0..3).try_for_each(|node| cluster.start(node))?;
+        let (leader, term) = cluster.leader()?;
+        let data = Data::load()?;
+        println!(
+            "{:7.1} s  three nodes run, node {} leads (term {term}); importing the {} lines of {}",
+            begun.elapsed().as_secs_f64(),
+            leader + 1,
+            data.lines.len(),
+            data.from
+        );
+        let endpoints = cluster.endpoints();
+        let import = move |input: &Path, prefix: &str| {
+            let mut command = Command::new(&shardkv);
+            command.arg("import").arg(input).args(["--format", "lines", "--prefix", prefix]);
+            command.args(["--endpoints", &endpoints, "--timeout", "60s"]);
+            command
+        };
+        let imports = Imports::start(data, dir.to_owned(), import);
+        let mut appender = Command::new(programs.join("examples/appender"));
+        appender.args(["--endpoints", &cluster.endpoints(), "--seed", &seed.to_string()]);
+        let appender = Appender::start(&mut appender, &dir.join("appender.log"))?;
+        let (dir, done, random) = (dir.to_owned(), Done::default(), Random::new(seed));
+        Ok(Self { appender, imports, cluster, dir, done, random, begun })
+    }
+
+    fn tell(&self, what: &str) {
+        println!("{:7.1} s  {what}", self.begun.elapsed().as_secs_f64());
+    }
+
+    fn faults(&mut self, options: Options) -> Result<(), String> {
+        FIRST.into_iter().try_for_each(|fault| self.inflict(fault))?;
+        let minutes = if options.short { 0 } else { options.minutes };
+        while self.begun.elapsed() < Duration::from_secs(60 * minutes) {
+            let fault = self.random_fault();
+            self.inflict(fault)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the workloads and checks everything; the line that sums up.
+    fn end(mut self) -> Result<String, String> {
+        self.floors()?;
+        let slots = self.imports.finish()?;
+        self.appender.finish()?;
+        self.tell("the import and the appender have ended; no more faults");
+        self.same_state()?;
+        let unknown_done = self.contents(&slots)?;
+        self.cluster.stop_all()?;
+        (0..3).try_for_each(|node| self.sound_log(node))?;
+        (0..3).try_for_each(|node| self.cluster.start(node))?;
+        self.tell("stopped all nodes, their logs are sound, and started them again");
+        self.same_state()?;
+        self.contents(&slots)?;
+        Ok(self.sum(unknown_done))
+    }
+
+    /// A run that had too few faults proves nothing.
+    fn floors(&self) -> Result<(), String> {
+        let Done { leader_kills, follower_pauses, torn_writes, .. } = &self.done;
+        match leader_kills.len() >= 3 && *follower_pauses >= 1 && *torn_writes >= 1 {
+            true => Ok(()),
+            false => Err(format!(
+                "too few faults: {} leader kills, {follower_pauses} pauses, {torn_writes} torn writes",
+                leader_kills.len()
+            )),
+        }
+    }
+
+    /// Equal applied indexes and equal digests.
+    fn same_state(&mut self) -> Result<(), String> {
+        let mut last = Vec::new();
+        let same = eventually("all replicas have the same state", || {
+            self.cluster.all_run()?;
+            last = self.cluster.status()?;
+            let (first, rest) = last.split_first().ok_or("no node")?;
+            let same = first.reachable
+                && rest.iter().all(|row| {
+                    (row.applied, row.keys, &row.digest)
+                        == (first.applied, first.keys, &first.digest)
+                });
+            Ok(same.then(|| first.clone()))
+        });
+        let row = same.map_err(|error| format!("{error}; they say {last:?}"))?;
+        if last.iter().any(|row| row.snapshot.is_none()) {
+            return Err(format!("a node has never taken a snapshot: {last:?}"));
+        }
+        self.tell(&format!(
+            "equal state on all three: applied {}, {} keys, digest {}",
+            row.applied, row.keys, row.digest
+        ));
+        Ok(())
+    }
+
+    /// The exports are the inputs, and every acknowledged token is there once. How many of the unknown are.
+    fn contents(&self, slots: &[Slot]) -> Result<u64, String> {
+        for Slot { prefix, input } in slots {
+            let file = self.dir.join("export.txt");
+            self.export(&file, prefix, "lines")?;
+            let read = |path: &Path| {
+                fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+            };
+            let (exported, imported) = (read(&file)?, read(input)?);
+            if exported != imported {
+                let at = exported.iter().zip(&imported).take_while(|(a, b)| a == b).count();
+                return Err(format!(
+                    "the export of {prefix} ({} bytes) differs from {} ({} bytes) at byte {at}",
+                    exported.len(),
+                    input.display(),
+                    imported.len()
+                ));
+            }
+        }
+        let file = self.dir.join("tokens.tsv");
+        self.export(&file, "token/", "tsv")?;
+        let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        let values: BTreeMap<String, String> = text
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(key, value)| {
+                (format!("token/{}", key.trim_start_matches("token/")), value.to_owned())
+            })
+            .collect();
+        let told = self.appender.told();
+        let (wrong, unknown_done) = told.check(&values);
+        if let Some(first) = wrong.first() {
+            return Err(format!(
+                "{} things are wrong with the tokens; first: {first}",
+                wrong.len()
+            ));
+        }
+        self.tell(&format!(
+            "{} exports are their inputs, byte for byte; {} acknowledged tokens are there once each; of {} \
+             unknown ones {unknown_done} are, once",
+            slots.len(),
+            told.acks(),
+            told.unknown()
+        ));
+        Ok(unknown_done)
+    }
+
+    fn export(&self, file: &Path, prefix: &str, format: &str) -> Result<(), String> {
+        let mut command = self.cluster.client(&["export", "--prefix", prefix, "--format", format]);
+        let output = command.arg(file).output().map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!(
+                "the export of {prefix} ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            )),
+        }
+    }
+
+    fn sound_log(&self, node: usize) -> Result<(), String> {
+        let mut inspect = self.cluster.shardkv(&["inspect", "wal"]);
+        let output = inspect.arg(self.cluster.data_dir(node)).output();
+        let output = output.map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!(
+                "the log of node {}, which stopped in order: {}",
+                node + 1,
+                String::from_utf8_lossy(&output.stderr)
+            )),
+        }
+    }
+
+    fn sum(&self, unknown_done: u64) -> String {
+        let (done, told) = (&self.done, self.appender.told());
+        let counted = |what: &str, spans: &[Duration]| {
+            let mut spans = spans.to_vec();
+            spans.sort_unstable();
+            match spans.last() {
+                None => format!("0 {what}"),
+                Some(max) => format!(
+                    "{} {what} (downtime median {}, max {})",
+                    spans.len(),
+                    seconds(spans[spans.len() / 2]),
+                    seconds(*max)
+                ),
+            }
+        };
+        [
+            format!("soak: {:.0} s", self.begun.elapsed().as_secs_f64()),
+            format!("{} records in {} imports", self.imports.records(), self.imports.rounds()),
+            format!(
+                "{} appends acknowledged, {} unknown ({unknown_done} done), {} sent again",
+                told.acks(),
+                told.unknown(),
+                told.sent_again
+            ),
+            counted("leader kills", &done.leader_kills),
+            counted("leader pauses", &done.leader_pauses),
+            format!("{} follower kills", done.follower_kills),
+            format!("{} follower pauses", done.follower_pauses),
+            counted("kills of all", &done.kills_of_all),
+            counted("restarts of all", &done.restarts),
+            format!("{} torn writes", done.torn_writes),
+            "0 violations".to_owned(),
+        ]
+        .join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_and_misspelt_ones_refused() {
+        let parse = |args: &str| {
+            Options::parse(&args.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        let expected = Options { short: false, minutes: 12, seed: 7 };
+        assert_eq!(parse("--minutes 12 --seed 7"), Ok(expected));
+        assert!(parse("--short").is_ok_and(|options| options.short));
+        assert!(parse("--minutes").is_err() && parse("--hours 1").is_err());
+    }
+}
