@@ -78,15 +78,19 @@ pub(crate) fn measure(
 ) -> Result<Sample, Missing> {
     let dir = plan.dir.join(format!("wal-{groups}-{batch}"));
     let appenders = (1..=groups).map(|group| Appender::new(group, batch, payload)).collect();
-    // The worker is for what the log prepares beside its writes; as raft-engine has threads for that.
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let measured = runtime.block_on(async {
-        match groups {
-            1 => alone(&dir, plan, appenders).await,
-            _ => together(&dir, plan, appenders).await,
-        }
-    });
-    runtime.shutdown_background();
+    let measured = match groups {
+        // The worker is for what the log prepares beside its writes.
+        1 => Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?
+            .block_on(alone(&dir, plan, appenders)),
+        // One thread and the disk's, as the server has it.
+        _ => Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(together(&dir, plan, appenders)),
+    };
     std::fs::remove_dir_all(&dir)?;
     let (sample, latencies) = measured?;
     let rate = sample.rate.map(|rate| rate * batch as f64);

@@ -41,6 +41,10 @@ impl Suite for Cluster {
         ]
     }
 
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
     fn ours(&self, plan: &Plan) -> Measured {
         let mut cluster = ours::Cluster::start::<3>(&plan.dir, &[])?;
         load::on_one_thread(async {

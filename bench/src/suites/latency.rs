@@ -30,6 +30,10 @@ impl Suite for Latency {
         vec![Bar::ratio("latency/1/p50", "1 client", P50, AtMost, 2.0, 1.4)]
     }
 
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
     fn ours(&self, plan: &Plan) -> Measured {
         let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
         load::on_one_thread(async {

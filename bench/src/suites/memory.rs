@@ -28,6 +28,10 @@ impl Suite for Memory {
         ]
     }
 
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
     fn ours(&self, plan: &Plan) -> Measured {
         crate::ours::memory::measure(plan)
     }

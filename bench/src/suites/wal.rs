@@ -38,6 +38,10 @@ impl Suite for Wal {
         ]
     }
 
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
     fn ours(&self, plan: &Plan) -> Measured {
         by_point(|groups, batch| crate::ours::wal::measure(plan, groups, batch, ENTRY_BYTES))
     }
