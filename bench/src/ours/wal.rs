@@ -204,6 +204,8 @@ async fn write_all(
 
 #[cfg(test)]
 mod tests {
+    use raft_core::{Membership, SnapshotMeta};
+
     use super::*;
 
     #[tokio::test]
@@ -216,8 +218,12 @@ mod tests {
         for _ in 0..200 {
             wal.write(appender.next()).await.unwrap();
         }
+        // What is compacted is in a snapshot: without one the log would not be read again.
+        let upto = LogId::new(TERM, LogIndex(100 * 16 - KEEP));
+        let meta = SnapshotMeta { last: upto, membership: Membership::of_voters([NodeId(1)]) };
+        wal.create_snapshot(GroupId(7), meta).await.unwrap().finish().await.unwrap();
         let found = wal.load(GroupId(7)).await.unwrap();
-        assert_eq!(found.compacted.index, LogIndex(100 * 16 - KEEP));
+        assert_eq!(found.compacted, upto);
         assert_eq!(found.log.last().unwrap().id.index, LogIndex(200 * 16));
         drop(wal);
         std::fs::remove_dir_all(dir).unwrap();
