@@ -14,6 +14,7 @@
 // Without the peers, some of what serves both sides has no caller.
 #![cfg_attr(not(feature = "peers"), allow(dead_code))]
 
+mod awake;
 mod bar;
 mod cluster;
 mod load;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::awake::Awake;
 use crate::run::Verdict;
 use crate::suite::{Plan, Side, Suite};
 
@@ -70,6 +72,9 @@ enum Command {
     },
     /// Prints what the disk under --dir allows: latency of a 4 KiB write with fdatasync.
     Disk,
+    /// Keeps all processors awake until the standard input ends.
+    #[command(hide = true)]
+    Spin,
 }
 
 fn main() -> ExitCode {
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
         Some(Command::Disk) => {
             disk(&options).map(|p50| println!("p50 {p50:.0} µs")).map_err(Into::into)
         }
+        Some(Command::Spin) => awake::spin().map_err(Into::into),
         None if options.list => {
             list(&suites);
             Ok(())
@@ -119,10 +125,12 @@ fn sample(
     let dir = std::path::absolute(&options.dir)?.join(format!("{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let plan = Plan::new(options.quick, dir);
+    let awake = suite.waits_for_the_disk().then(Awake::start).transpose()?;
     let measured = match side {
         Side::Ours => suite.ours(&plan),
         Side::Peer => suite.peer(&plan),
     };
+    drop(awake);
     std::fs::remove_dir_all(&plan.dir)?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())
@@ -130,6 +138,7 @@ fn sample(
 
 fn disk(options: &Options) -> std::io::Result<f64> {
     std::fs::create_dir_all(&options.dir)?;
+    let _awake = Awake::start()?;
     peers::floor::disk_p50_us(&options.dir)
 }
 
@@ -142,7 +151,8 @@ fn measure(suites: &[Box<dyn Suite>], options: &Options) -> ExitCode {
     let mut outcomes = Vec::new();
     for suite in suites {
         if suite.bars().iter().any(|bar| wanted(bar.name)) {
-            let disk_p50_us = disk(options).ok();
+            let waits = suite.waits_for_the_disk();
+            let disk_p50_us = waits.then(|| disk(options).unwrap_or(f64::NAN));
             let mut some = run::run(suite.as_ref(), &plan, |bar| wanted(bar.name));
             some.iter_mut().for_each(|outcome| outcome.disk_p50_us = disk_p50_us);
             println!("\n{}: {}", suite.name(), suite.about());

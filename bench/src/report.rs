@@ -102,16 +102,16 @@ fn thousands(value: f64) -> String {
     }
 }
 
-/// What the disk was like just before a suite. Some virtual disks notice a finished flush only at the next
-/// timer tick, for minutes at a time.
+/// What the disk was like just before a suite that waits for it.
 pub(crate) fn disk(p50_us: Option<f64>) -> String {
     match p50_us {
+        None => String::new(),
+        Some(p50) if p50.is_nan() => "disk: cannot be written; see --dir\n".to_owned(),
         Some(p50) if p50 > 1000.0 => format!(
             "disk: 4 KiB write + fdatasync p50 {p50:.0} µs: slow just now; what waits for one sync at a time \
              says nothing, CPU per operation does\n"
         ),
         Some(p50) => format!("disk: 4 KiB write + fdatasync p50 {p50:.0} µs\n"),
-        None => "disk: cannot be written; see --dir\n".to_owned(),
     }
 }
 

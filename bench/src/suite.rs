@@ -57,6 +57,11 @@ pub(crate) trait Suite {
         5
     }
 
+    /// Whether it says something about the disk: then no processor sleeps meanwhile, see [`crate::awake`].
+    fn waits_for_the_disk(&self) -> bool {
+        false
+    }
+
     /// Measures this project at every point.
     fn ours(&self, plan: &Plan) -> Measured;
 

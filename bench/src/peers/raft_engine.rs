@@ -86,8 +86,8 @@ pub(crate) fn measure(
         .collect();
     thread::sleep(plan.warm);
     let meter = Meter::of_this_process()?;
-    // The threads stop by themselves; their CPU time is read a moment before, while they exist.
-    thread::sleep(plan.measure.mul_f64(0.98));
+    // The threads stop by themselves; their CPU time is read well before, while they exist.
+    thread::sleep(plan.measure.mul_f64(0.9));
     let cpu = meter.sample(1, Latencies::default())?.cpu_us.unwrap_or(0.0);
     let wall = meter.elapsed();
     let mut latencies = Latencies::default();

@@ -3,14 +3,14 @@
 use crate::bar::Bar;
 use crate::bar::Bound::{AtLeast, AtMost};
 use crate::bar::Metric::{Cpu, P99, Rate};
-use crate::sample::Measured;
+use crate::load::{self, Put};
+use crate::ours::{client, cluster as ours};
+use crate::sample::{Measured, Points};
 use crate::suite::{Plan, Suite};
 
 /// Clients with one put outstanding each.
-#[cfg(feature = "peers")]
 const CLIENTS: [usize; 3] = [16, 64, 256];
 /// Connections that the clients share.
-#[cfg(feature = "peers")]
 const CONNECTIONS: usize = 4;
 
 /// Beside etcd.
@@ -41,23 +41,25 @@ impl Suite for Cluster {
         ]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the server"))
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
+    fn ours(&self, plan: &Plan) -> Measured {
+        let mut cluster = ours::Cluster::start::<3>(&plan.dir, &[])?;
+        load::on_one_thread(async {
+            let (leader, pids) = (cluster.leader().await?, cluster.pids());
+            by_clients(&client::connect(&[leader], CONNECTIONS), &pids, plan).await
+        })?
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        use crate::{load, peers::etcd};
+        use crate::peers::etcd;
         let mut cluster = etcd::Cluster::start(&plan.dir)?;
         load::on_one_thread(async {
             let (leader, pids) = (cluster.leader().await?, cluster.pids());
-            let connections = etcd::connect(leader, CONNECTIONS).await?;
-            let mut points = crate::sample::Points::new();
-            for clients in CLIENTS {
-                let sample = load::closed_loop(&connections, clients, &pids, plan).await?;
-                points.insert(clients.to_string(), sample);
-            }
-            Ok(points)
+            by_clients(&etcd::connect(leader, CONNECTIONS).await?, &pids, plan).await
         })?
     }
 
@@ -65,4 +67,13 @@ impl Suite for Cluster {
     fn peer(&self, _: &Plan) -> Measured {
         Err(crate::peers::not_built())
     }
+}
+
+async fn by_clients<C: Put>(connections: &[C], pids: &[u32], plan: &Plan) -> Measured {
+    let mut points = Points::new();
+    for clients in CLIENTS {
+        let sample = load::closed_loop(connections, clients, pids, plan).await?;
+        points.insert(clients.to_string(), sample);
+    }
+    Ok(points)
 }

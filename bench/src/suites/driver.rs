@@ -3,12 +3,14 @@
 use crate::bar::Bar;
 use crate::bar::Bound::AtLeast;
 use crate::bar::Metric::Rate;
-use crate::sample::Measured;
+use crate::sample::{Measured, Missing, Points, Sample};
 use crate::suite::{Plan, Suite};
 
 /// Writers with one write outstanding each.
-#[cfg(feature = "peers")]
 const WRITERS: [usize; 4] = [1, 64, 256, 1024];
+
+/// Bytes of a command.
+const PAYLOAD_BYTES: usize = 256;
 
 /// Beside openraft.
 pub(crate) struct Driver;
@@ -35,22 +37,25 @@ impl Suite for Driver {
         ]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the driver"))
+    fn ours(&self, plan: &Plan) -> Measured {
+        by_writers(|writers| crate::ours::driver::measure(plan, writers, PAYLOAD_BYTES))
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        let mut points = crate::sample::Points::new();
-        for writers in WRITERS {
-            let sample = crate::peers::openraft::measure(plan, writers, 256)?;
-            points.insert(writers.to_string(), sample);
-        }
-        Ok(points)
+        by_writers(|writers| crate::peers::openraft::measure(plan, writers, PAYLOAD_BYTES))
     }
 
     #[cfg(not(feature = "peers"))]
     fn peer(&self, _: &Plan) -> Measured {
         Err(crate::peers::not_built())
     }
+}
+
+fn by_writers(measure: impl Fn(usize) -> Result<Sample, Missing>) -> Measured {
+    let mut points = Points::new();
+    for writers in WRITERS {
+        points.insert(writers.to_string(), measure(writers)?);
+    }
+    Ok(points)
 }

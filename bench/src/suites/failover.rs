@@ -1,9 +1,15 @@
 //! From SIGKILL of the leader to the next accepted write, default settings.
 
+use std::time::Instant;
+
 use crate::bar::Bar;
 use crate::bar::Bound::AtMost;
 use crate::bar::Metric::Amount;
-use crate::sample::Measured;
+use crate::load::{self, Put};
+use crate::ours::client;
+use crate::ours::cluster::Cluster;
+use crate::sample::Missing::Failed;
+use crate::sample::{Measured, Points, Sample};
 use crate::suite::{Plan, Suite};
 
 /// Beside etcd.
@@ -31,14 +37,21 @@ impl Suite for Failover {
         9
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the server"))
+    fn ours(&self, plan: &Plan) -> Measured {
+        let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
+        load::on_one_thread(async {
+            let leader = cluster.leader().await?;
+            load::closed_loop(&client::connect(&[leader], 1), 1, &[], plan).await?;
+            let survivors = client::probes(&cluster.others(leader)).await.map_err(Failed)?;
+            let killed = Instant::now();
+            cluster.kill(leader)?;
+            until_accepted(killed, &survivors).await
+        })?
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        use crate::sample::{Points, Sample};
-        use crate::{load, peers::etcd};
+        use crate::peers::etcd;
         let mut cluster = etcd::Cluster::start(&plan.dir)?;
         load::on_one_thread(async {
             let leader = cluster.leader().await?;
@@ -49,10 +62,9 @@ impl Suite for Failover {
             for address in cluster.others(leader) {
                 survivors.extend(etcd::connect(address, 1).await?);
             }
-            let killed = std::time::Instant::now();
+            let killed = Instant::now();
             cluster.kill(leader)?;
-            let took = load::until_accepted(killed, &survivors).await?;
-            Ok(Points::from([("kill".to_owned(), Sample::amount(took.as_secs_f64()))]))
+            until_accepted(killed, &survivors).await
         })?
     }
 
@@ -60,4 +72,9 @@ impl Suite for Failover {
     fn peer(&self, _: &Plan) -> Measured {
         Err(crate::peers::not_built())
     }
+}
+
+async fn until_accepted<C: Put>(killed: Instant, survivors: &[C]) -> Measured {
+    let took = load::until_accepted(killed, survivors).await?;
+    Ok(Points::from([("kill".to_owned(), Sample::amount(took.as_secs_f64()))]))
 }

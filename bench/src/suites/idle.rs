@@ -1,7 +1,10 @@
 //! CPU of a cluster that has nothing to do.
 
 use crate::bar::Bar;
-use crate::sample::Measured;
+use crate::load;
+use crate::measure::Meter;
+use crate::ours::cluster::Cluster;
+use crate::sample::{Measured, Points, Sample};
 use crate::suite::{Plan, Suite};
 
 /// On our own figure; etcd's is shown beside it.
@@ -24,21 +27,21 @@ impl Suite for Idle {
         vec![Bar::limit("idle/cpu", "idle", "% of a core", 1.0, 0.3)]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the server"))
+    fn ours(&self, plan: &Plan) -> Measured {
+        let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
+        load::on_one_thread(async {
+            cluster.leader().await?;
+            idle(&cluster.pids(), plan).await
+        })?
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        use crate::sample::{Points, Sample};
-        use crate::{load, measure::Meter, peers::etcd};
+        use crate::peers::etcd;
         let mut cluster = etcd::Cluster::start(&plan.dir)?;
         load::on_one_thread(async {
             cluster.leader().await?;
-            tokio::time::sleep(plan.warm * 3).await;
-            let meter = Meter::of(&cluster.pids())?;
-            tokio::time::sleep(plan.measure * 3).await;
-            Ok(Points::from([("idle".to_owned(), Sample::amount(meter.percent()?))]))
+            idle(&cluster.pids(), plan).await
         })?
     }
 
@@ -46,4 +49,11 @@ impl Suite for Idle {
     fn peer(&self, _: &Plan) -> Measured {
         Err(crate::peers::not_built())
     }
+}
+
+async fn idle(pids: &[u32], plan: &Plan) -> Measured {
+    tokio::time::sleep(plan.warm * 3).await;
+    let meter = Meter::of(pids)?;
+    tokio::time::sleep(plan.measure * 3).await;
+    Ok(Points::from([("idle".to_owned(), Sample::amount(meter.percent()?))]))
 }

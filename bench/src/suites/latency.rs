@@ -3,6 +3,9 @@
 use crate::bar::Bar;
 use crate::bar::Bound::AtMost;
 use crate::bar::Metric::P50;
+use crate::load;
+use crate::ours::client;
+use crate::ours::cluster::Cluster;
 use crate::peers::floor;
 use crate::sample::{Measured, Points};
 use crate::suite::{Plan, Suite};
@@ -27,8 +30,18 @@ impl Suite for Latency {
         vec![Bar::ratio("latency/1/p50", "1 client", P50, AtMost, 2.0, 1.4)]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the server"))
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
+    fn ours(&self, plan: &Plan) -> Measured {
+        let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
+        load::on_one_thread(async {
+            let (leader, pids) = (cluster.leader().await?, cluster.pids());
+            let connections = client::connect(&[leader], 1);
+            let sample = load::closed_loop(&connections, 1, &pids, plan).await?;
+            Ok(Points::from([("1 client".to_owned(), sample)]))
+        })?
     }
 
     fn peer(&self, plan: &Plan) -> Measured {

@@ -28,8 +28,12 @@ impl Suite for Memory {
         ]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the server"))
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
+    fn ours(&self, plan: &Plan) -> Measured {
+        crate::ours::memory::measure(plan)
     }
 
     fn peer(&self, _: &Plan) -> Measured {

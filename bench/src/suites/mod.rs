@@ -9,7 +9,6 @@ mod latency;
 mod memory;
 mod wal;
 
-use crate::sample::Missing;
 use crate::suite::Suite;
 
 /// All suites, in the order of the table.
@@ -24,9 +23,4 @@ pub(crate) fn all() -> Vec<Box<dyn Suite>> {
         Box::new(memory::Memory),
         Box::new(idle::Idle),
     ]
-}
-
-/// Our side of a suite that waits for the part it measures.
-fn not_there_yet(part: &str) -> Missing {
-    Missing::Skipped(format!("{part} is not there yet"))
 }

@@ -3,13 +3,15 @@
 use crate::bar::Bar;
 use crate::bar::Bound::AtLeast;
 use crate::bar::Metric::Rate;
-use crate::sample::Measured;
+use crate::sample::{Measured, Missing, Points, Sample};
 use crate::suite::{Plan, Suite};
 
 /// Name of the point, groups that append at once, entries a batch.
-#[cfg(feature = "peers")]
 const POINTS: [(&str, u64, usize); 4] =
     [("batch 1", 1, 1), ("batch 16", 1, 16), ("batch 256", 1, 256), ("16 groups", 16, 1)];
+
+/// Bytes of an entry.
+const ENTRY_BYTES: usize = 256;
 
 /// Beside raft-engine.
 pub(crate) struct Wal;
@@ -36,22 +38,31 @@ impl Suite for Wal {
         ]
     }
 
-    fn ours(&self, _: &Plan) -> Measured {
-        Err(super::not_there_yet("the write-ahead log"))
+    fn waits_for_the_disk(&self) -> bool {
+        true
+    }
+
+    fn ours(&self, plan: &Plan) -> Measured {
+        by_point(|groups, batch| crate::ours::wal::measure(plan, groups, batch, ENTRY_BYTES))
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        let mut points = crate::sample::Points::new();
-        for (point, groups, batch) in POINTS {
-            let sample = crate::peers::raft_engine::measure(plan, groups, batch, 256)?;
-            points.insert(point.to_owned(), sample);
-        }
-        Ok(points)
+        by_point(|groups, batch| {
+            crate::peers::raft_engine::measure(plan, groups, batch, ENTRY_BYTES)
+        })
     }
 
     #[cfg(not(feature = "peers"))]
     fn peer(&self, _: &Plan) -> Measured {
         Err(crate::peers::not_built())
     }
+}
+
+fn by_point(measure: impl Fn(u64, usize) -> Result<Sample, Missing>) -> Measured {
+    let mut points = Points::new();
+    for (point, groups, batch) in POINTS {
+        points.insert(point.to_owned(), measure(groups, batch)?);
+    }
+    Ok(points)
 }
