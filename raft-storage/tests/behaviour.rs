@@ -91,6 +91,30 @@ fn an_idle_group_does_not_pin_the_log() {
 }
 
 #[test]
+fn segments_that_one_snapshot_releases_together_are_all_recycled() {
+    run(async {
+        let disk = MemDisk::new();
+        let options = WalOptions { segments_max: 8, ..SMALL };
+        let wal = Wal::open(Arc::new(disk.clone()), IDENTITY, options).await.expect("open");
+        wal.write(vec![hard_state(1, 1)]).await.expect("write");
+        let mut made = 0;
+        for index in 1..=1000 {
+            let mut writes = vec![write(1, WriteOp::Append(vec![command(1, index, vec![7; 100])]))];
+            // About four segments.
+            if index % 84 == 0 {
+                writes.push(write(1, WriteOp::Compact(id(1, index))));
+            }
+            wal.write(writes).await.expect("write");
+            if index == 250 {
+                made = disk.count(OpKind::Create);
+            }
+        }
+        assert_eq!((disk.count(OpKind::Create), disk.count(OpKind::Remove)), (made, 0));
+        assert!(bytes_of(&disk) <= 8 * 4096, "{} bytes", bytes_of(&disk));
+    });
+}
+
+#[test]
 fn a_reader_survives_the_replacement_of_its_snapshot() {
     run(async {
         let disk = MemDisk::new();

@@ -21,8 +21,8 @@ const BATCH_BYTES_LIMIT: usize = 1 << 31;
 const RELOCATE_BYTES: usize = 256 << 10;
 /// What it takes to say which segment is the oldest one needed.
 const OLDEST_NEEDED_BYTES: usize = RECORD_HEADER_BYTES + 8;
-/// So many segments that are no longer needed are kept to be recycled; more are removed.
-const SPARE_SEGMENTS: usize = 2;
+/// At least so many segments that are no longer needed are kept to be recycled.
+const SPARE_SEGMENTS_MIN: usize = 2;
 
 /// The log while it is being written.
 pub(crate) struct Log {
@@ -236,8 +236,12 @@ impl Log {
         {
             retired.extend(self.ledger.segments.pop_front());
         }
-        // The newest of them stay where they are, for the times after this one.
-        let gone = retired.len().saturating_sub(SPARE_SEGMENTS).max(1).min(retired.len());
+        // The newest of them stay where they are, for the times after this one: a snapshot releases many
+        // at once, and a new segment costs its bytes twice, as zeros and as batches.
+        let needed_and_next = self.ledger.segments.len() + 1;
+        let spares = self.options.segments_max.saturating_sub(needed_and_next);
+        let spares = spares.max(SPARE_SEGMENTS_MIN);
+        let gone = retired.len().saturating_sub(spares).max(1).min(retired.len());
         for spare in retired.drain(gone..).rev() {
             self.ledger.segments.push_front(spare);
         }

@@ -5,8 +5,9 @@
 pub struct WalOptions {
     /// The size of a segment in bytes. A batch that is larger has a segment of its own.
     pub segment_bytes: u64,
-    /// Above this many segments, and when at most half of their bytes are live, live entries of the oldest
-    /// segment are copied forward so that it can be released. The log takes at most
+    /// Up to this many segments in all, those that are no longer needed are kept to be recycled. Above it,
+    /// and when at most half of their bytes are live, live entries of the oldest segment are copied forward
+    /// so that it can be released. The log takes at most
     /// `max(segments_max, 2 × live bytes / segment_bytes)` segments, and three more.
     pub segments_max: usize,
     /// How many bytes are filled with zeros at a time, ahead of the writes, in a segment that is new.
