@@ -16,10 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::measure::{Latencies, Meter};
 use crate::sample::{Missing, Sample};
 use crate::suite::Plan;
+use crate::suites::wal::Appends;
 
-/// Entries that stay behind a compaction, and batches between two of them; as on the other side.
-const KEEP: u64 = 1000;
-const EVERY: u64 = 4096;
 const TERM: Term = Term(1);
 /// The most appends that the writer takes at once.
 const TAKE_MAX: usize = 1024;
@@ -27,17 +25,16 @@ const TAKE_MAX: usize = 1024;
 /// What one group appends, batch after batch.
 struct Appender {
     group: GroupId,
-    batch: usize,
-    payload: usize,
+    appends: Appends,
     batches: u64,
     index: u64,
     seq: WriteSeq,
 }
 
 impl Appender {
-    fn new(group: u64, batch: usize, payload: usize) -> Self {
+    fn new(group: u64, appends: Appends) -> Self {
         let (group, seq) = (GroupId(group), WriteSeq(1));
-        Self { group, batch, payload, batches: 0, index: 0, seq }
+        Self { group, appends, batches: 0, index: 0, seq }
     }
 
     fn write(&mut self, op: WriteOp) -> Write {
@@ -52,32 +49,29 @@ impl Appender {
 
     /// The next batch; every so often with a compaction of what is long behind.
     fn next(&mut self) -> Vec<Write> {
+        let Appends { batch, entry_bytes, cut_every, keep } = self.appends;
         let entry = |_| {
             self.index += 1;
-            let data = vec![self.index as u8; self.payload];
+            let data = vec![self.index as u8; entry_bytes];
             let id = LogId::new(TERM, LogIndex(self.index));
             Entry { id, payload: Payload::Command(data.into()) }
         };
-        let entries = (0..self.batch).map(entry).collect();
+        let entries = (0..batch).map(entry).collect();
         let mut writes = vec![self.write(WriteOp::Append(entries))];
         self.batches += 1;
-        if self.batches.is_multiple_of(EVERY) && self.index > KEEP {
-            let upto = LogId::new(TERM, LogIndex(self.index - KEEP));
+        if self.batches.is_multiple_of(cut_every) && self.index > keep {
+            let upto = LogId::new(TERM, LogIndex(self.index - keep));
             writes.push(self.write(WriteOp::Compact(upto)));
         }
         writes
     }
 }
 
-/// Synced appends of `batch` entries by `groups` groups; the rate counts entries.
-pub(crate) fn measure(
-    plan: &Plan,
-    groups: u64,
-    batch: usize,
-    payload: usize,
-) -> Result<Sample, Missing> {
+/// Synced appends by `groups` groups; the rate counts entries.
+pub(crate) fn measure(plan: &Plan, groups: u64, appends: Appends) -> Result<Sample, Missing> {
+    let batch = appends.batch;
     let dir = plan.dir.join(format!("wal-{groups}-{batch}"));
-    let appenders = (1..=groups).map(|group| Appender::new(group, batch, payload)).collect();
+    let appenders = (1..=groups).map(|group| Appender::new(group, appends)).collect();
     let measured = match groups {
         // The worker is for what the log prepares beside its writes.
         1 => Builder::new_multi_thread()
@@ -212,19 +206,19 @@ mod tests {
     async fn batches_are_consecutive_and_what_is_long_behind_goes() {
         let dir = std::env::temp_dir().join(format!("bench-wal-{}", std::process::id()));
         let wal = open(FileDisk::inline(&dir).unwrap()).await.unwrap();
-        let mut appender = Appender::new(7, 16, 8);
-        appender.batches = EVERY - 100;
+        let appends = Appends { batch: 16, entry_bytes: 8, cut_every: 100, keep: 1000 };
+        let mut appender = Appender::new(7, appends);
         wal.write(vec![appender.vote()]).await.unwrap();
-        for _ in 0..200 {
+        for _ in 0..150 {
             wal.write(appender.next()).await.unwrap();
         }
         // What is compacted is in a snapshot: without one the log would not be read again.
-        let upto = LogId::new(TERM, LogIndex(100 * 16 - KEEP));
+        let upto = LogId::new(TERM, LogIndex(100 * 16 - 1000));
         let meta = SnapshotMeta { last: upto, membership: Membership::of_voters([NodeId(1)]) };
         wal.create_snapshot(GroupId(7), meta).await.unwrap().finish().await.unwrap();
         let found = wal.load(GroupId(7)).await.unwrap();
         assert_eq!(found.compacted, upto);
-        assert_eq!(found.log.last().unwrap().id.index, LogIndex(200 * 16));
+        assert_eq!(found.log.last().unwrap().id.index, LogIndex(150 * 16));
         drop(wal);
         std::fs::remove_dir_all(dir).unwrap();
     }

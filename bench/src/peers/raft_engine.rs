@@ -12,6 +12,7 @@ use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize};
 use crate::measure::{Latencies, Meter};
 use crate::sample::{Missing, Sample};
 use crate::suite::Plan;
+use crate::suites::wal::Appends;
 
 #[derive(Clone)]
 struct Extractor;
@@ -37,10 +38,10 @@ fn open(dir: &Path) -> Result<Engine, raft_engine::Error> {
 fn append(
     engine: &Engine,
     group: u64,
-    batch: usize,
-    payload: usize,
+    appends: Appends,
     plan: &Plan,
 ) -> Result<Latencies, raft_engine::Error> {
+    let Appends { batch, entry_bytes, cut_every, keep } = appends;
     let (mut index, mut latencies) = (0u64, Latencies::default());
     let mut log = LogBatch::with_capacity(batch);
     let (start, mut batches) = (Instant::now(), 0u64);
@@ -49,7 +50,7 @@ fn append(
         let entries: Vec<Entry> = (0..batch)
             .map(|_| {
                 index += 1;
-                let data = vec![index as u8; payload].into();
+                let data = vec![index as u8; entry_bytes].into();
                 Entry { index, term: 1, data, ..Entry::default() }
             })
             .collect();
@@ -59,8 +60,8 @@ fn append(
             latencies.add(sent.elapsed());
         }
         batches += 1;
-        if batches.is_multiple_of(4096) {
-            engine.compact_to(group, index.saturating_sub(1000));
+        if batches.is_multiple_of(cut_every) {
+            engine.compact_to(group, index.saturating_sub(keep));
             if group == 1 {
                 engine.purge_expired_files()?;
             }
@@ -69,19 +70,15 @@ fn append(
     Ok(latencies)
 }
 
-/// Synced appends of `batch` entries by `groups` threads; the rate counts entries.
-pub(crate) fn measure(
-    plan: &Plan,
-    groups: u64,
-    batch: usize,
-    payload: usize,
-) -> Result<Sample, Missing> {
+/// Synced appends by as many threads as groups; the rate counts entries.
+pub(crate) fn measure(plan: &Plan, groups: u64, appends: Appends) -> Result<Sample, Missing> {
+    let batch = appends.batch;
     let dir = plan.dir.join(format!("raft-engine-{groups}-{batch}"));
     let engine = Arc::new(open(&dir)?);
     let threads: Vec<_> = (1..=groups)
         .map(|group| {
             let (engine, plan) = (Arc::clone(&engine), plan.clone());
-            thread::spawn(move || append(&engine, group, batch, payload, &plan))
+            thread::spawn(move || append(&engine, group, appends, &plan))
         })
         .collect();
     thread::sleep(plan.warm);

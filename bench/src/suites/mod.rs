@@ -7,7 +7,7 @@ mod failover;
 mod idle;
 mod latency;
 mod memory;
-mod wal;
+pub(crate) mod wal;
 
 use crate::suite::Suite;
 

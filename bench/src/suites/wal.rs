@@ -12,6 +12,12 @@ const POINTS: [(&str, u64, usize); 4] =
 
 /// Bytes of an entry.
 const ENTRY_BYTES: usize = 256;
+/// A group's log is cut after so many batches, or so many bytes of entries: about what the servers around
+/// these logs do (ours takes a snapshot each 64 MiB, TiKV cuts at 72 MiB).
+const CUT_BATCHES: usize = 4096;
+const CUT_BYTES: usize = 64 << 20;
+/// Entries that stay behind a cut.
+const KEEP: u64 = 1000;
 
 /// Beside raft-engine.
 pub(crate) struct Wal;
@@ -43,14 +49,12 @@ impl Suite for Wal {
     }
 
     fn ours(&self, plan: &Plan) -> Measured {
-        by_point(|groups, batch| crate::ours::wal::measure(plan, groups, batch, ENTRY_BYTES))
+        by_point(|groups, appends| crate::ours::wal::measure(plan, groups, appends))
     }
 
     #[cfg(feature = "peers")]
     fn peer(&self, plan: &Plan) -> Measured {
-        by_point(|groups, batch| {
-            crate::peers::raft_engine::measure(plan, groups, batch, ENTRY_BYTES)
-        })
+        by_point(|groups, appends| crate::peers::raft_engine::measure(plan, groups, appends))
     }
 
     #[cfg(not(feature = "peers"))]
@@ -59,10 +63,25 @@ impl Suite for Wal {
     }
 }
 
-fn by_point(measure: impl Fn(u64, usize) -> Result<Sample, Missing>) -> Measured {
+/// What each group appends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appends {
+    /// Entries of a batch.
+    pub(crate) batch: usize,
+    /// Bytes of an entry.
+    pub(crate) entry_bytes: usize,
+    /// Batches until the log is cut.
+    pub(crate) cut_every: u64,
+    /// Entries that stay behind a cut.
+    pub(crate) keep: u64,
+}
+
+fn by_point(measure: impl Fn(u64, Appends) -> Result<Sample, Missing>) -> Measured {
     let mut points = Points::new();
     for (point, groups, batch) in POINTS {
-        points.insert(point.to_owned(), measure(groups, batch)?);
+        let cut_every = CUT_BATCHES.min(CUT_BYTES / (batch * ENTRY_BYTES)) as u64;
+        let appends = Appends { batch, entry_bytes: ENTRY_BYTES, cut_every, keep: KEEP };
+        points.insert(point.to_owned(), measure(groups, appends)?);
     }
     Ok(points)
 }
