@@ -2,7 +2,8 @@
 //! snapshots, and what they do to puts that come at a steady rate.
 //!
 //! A snapshot is under way while its unfinished file lies in the data directory: seen from outside, so that
-//! nothing in the server is made for the measurement.
+//! nothing in the server is made for the measurement. What comes after it counts as well, for a moment: the
+//! older snapshot is removed, and the log let go of.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -28,6 +29,8 @@ const LOADING: usize = 128;
 /// Puts a millisecond while measuring: well below what a node can do, so that the latency is the node's own
 /// and not that of a queue before it.
 const PUTS: u64 = 4;
+/// How long a snapshot that is done still counts.
+const AFTER: Duration = Duration::from_millis(250);
 /// Keys are written in an order that is none, by steps of a prime that divides no number of keys.
 const STEP: u64 = 618_031;
 
@@ -105,14 +108,14 @@ async fn settle(dir: &Path, plan: &Plan) -> io::Result<()> {
 /// What was seen while puts came at a steady rate.
 #[derive(Default)]
 struct Seen {
-    /// Of puts that a snapshot was under way at the beginning or at the end of.
+    /// Of puts that a snapshot was under way at the beginning or at the end of, or had just been.
     during: Latencies,
     without: Latencies,
     /// Of the resident memory while a snapshot was under way.
     peak_mb: f64,
 }
 
-/// Puts that come whether the last ones are done or not, and count from the moment they were due.
+/// Puts that come whether the last ones are done or not.
 async fn steady(
     clients: &[Client],
     keys: u64,
@@ -121,22 +124,23 @@ async fn steady(
     dir: &Path,
 ) -> io::Result<Seen> {
     let (seen, failed) = (Rc::new(RefCell::new(Seen::default())), Rc::new(RefCell::new(None)));
-    let snapshotting = Rc::new(Cell::new(false));
+    let (snapshotting, mut last) = (Rc::new(Cell::new(false)), None::<Instant>);
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (start, mut n, mut tasks) = (Instant::now(), 0, Vec::new());
     while start.elapsed() < plan.measure * 8 {
-        let due = ticks.tick().await;
-        snapshotting.set(is_snapshotting(dir)?);
-        if snapshotting.get() {
+        ticks.tick().await;
+        if is_snapshotting(dir)? {
+            last = Some(Instant::now());
             let mut seen = seen.borrow_mut();
             seen.peak_mb = seen.peak_mb.max(resident_mb(pid)?);
         }
+        snapshotting.set(last.is_some_and(|last| last.elapsed() < AFTER));
         for _ in 0..PUTS {
             n += 1;
             let client = clients[n as usize % clients.len()].clone();
             let (seen, failed) = (Rc::clone(&seen), Rc::clone(&failed));
-            let snapshotting = Rc::clone(&snapshotting);
+            let (snapshotting, sent) = (Rc::clone(&snapshotting), Instant::now());
             tasks.push(tokio::task::spawn_local(async move {
                 let at_first = snapshotting.get();
                 if let Err(error) = client.put(key(n * STEP % keys), value(n)).await {
@@ -144,8 +148,8 @@ async fn steady(
                 }
                 let mut seen = seen.borrow_mut();
                 match at_first || snapshotting.get() {
-                    true => seen.during.add(due.elapsed()),
-                    false => seen.without.add(due.elapsed()),
+                    true => seen.during.add(sent.elapsed()),
+                    false => seen.without.add(sent.elapsed()),
                 }
             }));
         }
