@@ -6,6 +6,7 @@
 //! bytes left over, since postcard itself would drop them silently.
 //! The golden files in `tests/golden` hold the bytes of each format for ever.
 
+use bytes::{BufMut, BytesMut};
 use serde::{Deserialize, Serialize};
 
 /// The format of requests, replies, commands and snapshots.
@@ -20,6 +21,35 @@ pub(crate) fn encode<T: Serialize>(to: Vec<u8>, value: &T) -> Vec<u8> {
     // Fails for sequences of unknown length only, and no type of ours has one; were it ever to fail, the
     // empty message is refused by its reader.
     postcard::to_extend(value, to).unwrap_or_default()
+}
+
+/// Appends `value` to `to`, byte strings in one piece.
+pub(crate) fn append<T: Serialize>(to: &mut BytesMut, value: &T) {
+    struct Tail<'a>(&'a mut BytesMut);
+
+    impl postcard::ser_flavors::Flavor for Tail<'_> {
+        type Output = ();
+
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0.put_u8(byte);
+            Ok(())
+        }
+
+        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<()> {
+            Ok(())
+        }
+    }
+
+    let at = to.len();
+    // See `encode`: what fails is empty, and refused by its reader.
+    if postcard::serialize_with_flavor(value, Tail(to)).is_err() {
+        to.truncate(at);
+    }
 }
 
 /// Reads a value that fills `bytes`.

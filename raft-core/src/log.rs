@@ -98,12 +98,12 @@ impl Log {
         removed
     }
 
-    /// Forgets the first entry.
-    pub(crate) fn pop_front(&mut self) {
-        if let Some(entry) = self.entries.pop_front() {
-            self.bytes -= entry.bytes();
-            self.compacted = entry.id;
-        }
+    /// Forgets the first entry and gives it back.
+    pub(crate) fn pop_front(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.bytes -= entry.bytes();
+        self.compacted = entry.id;
+        Some(entry)
     }
 
     /// Forgets everything and goes on after `id`.

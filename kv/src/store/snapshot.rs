@@ -147,7 +147,9 @@ fn sessions(
 }
 
 fn push(to: &mut BytesMut, record: &Record<'_>) {
-    let encoded = codec::encode(Vec::new(), record);
-    to.extend_from_slice(&(encoded.len() as u32).to_le_bytes());
-    to.extend_from_slice(&encoded);
+    let at = to.len();
+    to.extend_from_slice(&[0; 4]);
+    codec::append(to, record);
+    let len = (to.len() - at - 4) as u32;
+    to[at..at + 4].copy_from_slice(&len.to_le_bytes());
 }

@@ -146,11 +146,13 @@ pub(super) struct Job {
     pub(super) meta: SnapshotMeta,
     pub(super) source: Box<dyn SnapshotSource>,
     pub(super) piece_bytes: usize,
+    pub(super) release: fn(Box<dyn Send>),
 }
 
 /// Writes a snapshot and tells the loop.
 pub(super) async fn write(mut job: Job) {
     let outcome = write_all(&mut job).await;
+    (job.release)(Box::new(job.source));
     job.port.tell(Ask::Written(outcome.map(|()| job.meta)));
 }
 

@@ -1,5 +1,6 @@
 //! What can be configured of a node and of its groups.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::{Config, GroupId, Membership, NodeId};
@@ -55,6 +56,10 @@ pub struct GroupConfig {
     /// How many bytes of a snapshot are serialised between two yields to other work. Smaller pieces
     /// disturb the writes beside it less, and take longer. Default 64 KiB.
     pub snapshot_piece_bytes: usize,
+    /// Lets go of what a snapshot that is written has made useless: the view, and the entries before it. To
+    /// free them takes tens of milliseconds when they are many: a server has another thread do it.
+    /// Default: [`drop`], on the loop's thread.
+    pub release: fn(Box<dyn Send>),
 }
 
 impl GroupConfig {
@@ -66,6 +71,7 @@ impl GroupConfig {
             snapshot_bytes: Some(64 << 20),
             inbox_bytes_max: 16 << 20,
             snapshot_piece_bytes: 64 << 10,
+            release: drop,
         }
     }
 }

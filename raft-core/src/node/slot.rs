@@ -35,7 +35,7 @@ pub(super) struct Slot {
     port: Arc<dyn GroupPort>,
     changes: watch::Sender<RoleChange>,
     compaction: Compaction,
-    piece_bytes: usize,
+    snapshots: SnapshotOptions,
     mark: Visit,
     /// The index up to which the core knows the state machine to be.
     done: LogIndex,
@@ -50,10 +50,12 @@ enum Visit {
     Due,
 }
 
-/// How the sizes of a group's snapshots are bounded.
-pub(super) struct SnapshotLimits {
+/// How a group's snapshots are taken.
+#[derive(Clone, Copy)]
+pub(super) struct SnapshotOptions {
     pub(super) bytes: Option<u64>,
     pub(super) piece_bytes: usize,
+    pub(super) release: fn(Box<dyn Send>),
 }
 
 impl Slot {
@@ -62,7 +64,7 @@ impl Slot {
         raft: Raft,
         port: Arc<dyn GroupPort>,
         changes: watch::Sender<RoleChange>,
-        limits: &SnapshotLimits,
+        snapshots: SnapshotOptions,
     ) -> Self {
         let done = port.done();
         let group = changes.borrow().group;
@@ -72,8 +74,8 @@ impl Slot {
             raft,
             port,
             changes,
-            compaction: Compaction::new(limits.bytes),
-            piece_bytes: limits.piece_bytes.max(1),
+            compaction: Compaction::new(snapshots.bytes),
+            snapshots,
             mark: Visit::None,
             done,
             given: done,
@@ -200,7 +202,8 @@ impl Slot {
             group: self.group,
             meta,
             source,
-            piece_bytes: self.piece_bytes,
+            piece_bytes: self.snapshots.piece_bytes.max(1),
+            release: self.snapshots.release,
         }));
     }
 
@@ -209,7 +212,7 @@ impl Slot {
         match outcome {
             Ok(meta) => {
                 self.compaction.done(meta.last);
-                self.raft.compact(meta);
+                (self.snapshots.release)(Box::new(self.raft.compact(meta)));
             }
             Err(error @ StorageError::Io { is_full: true, .. }) => self.compaction.full(&error),
             Err(error) => return Err(StopReason::Storage(error.to_string())),

@@ -9,7 +9,7 @@ use super::lock::{Mutex, lock};
 use super::machine::{LoadError, Machine, load_snapshot};
 use super::shared::Shared;
 use super::signal::{Bell, Signal, Token};
-use super::slot::{Join, Slot, SnapshotLimits};
+use super::slot::{Join, Slot, SnapshotOptions};
 use super::{Group, GroupConfig, GroupStatus, Inner, StartError, applier};
 use crate::{ConfigError, GroupId, LogId, Raft, RoleChange, StateMachine};
 
@@ -78,11 +78,14 @@ pub(super) async fn add_group<S: StateMachine>(
     let (changes, watch) = watch::channel(change);
     let bell = Bell { token: place.token, signals: node.signals.clone() };
     let shared = Shared::new(&config, bell, machine, status, watch);
-    let limits =
-        SnapshotLimits { bytes: config.snapshot_bytes, piece_bytes: config.snapshot_piece_bytes };
+    let snapshots = SnapshotOptions {
+        bytes: config.snapshot_bytes,
+        piece_bytes: config.snapshot_piece_bytes,
+        release: config.release,
+    };
     let (reply, answer) = oneshot::channel();
     let join = Join {
-        slot: Slot::new(place.token, raft, shared.clone(), changes, &limits),
+        slot: Slot::new(place.token, raft, shared.clone(), changes, snapshots),
         applier: Box::pin(applier::run(shared.clone(), node.storage.clone())),
         reply,
     };

@@ -16,6 +16,7 @@ mod replicate;
 mod role;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -232,20 +233,21 @@ impl Raft {
 
     /// A snapshot that this node took is durable in the store: what is before it may go (paper, section
     /// 7). A part of the log is kept for slow followers. A snapshot older than the newest is ignored.
+    /// Returns the entries that are forgotten: to drop many of them takes a while.
     ///
     /// # Panics
     /// When the snapshot is of a state that was never applied here.
-    pub fn compact(&mut self, snapshot: SnapshotMeta) {
+    pub fn compact(&mut self, snapshot: SnapshotMeta) -> Vec<Entry> {
         let last = snapshot.last;
         assert!(last.index <= self.applied, "a snapshot is of applied entries only");
         if self.snapshot.as_ref().is_some_and(|newest| newest.last.index >= last.index) {
-            return;
+            return Vec::new();
         }
         assert!(self.log.contains(last), "a snapshot is of this log");
         self.unsnapshotted_bytes =
             self.log.range(last.index.next(), self.applied).map(Entry::bytes).sum();
         self.snapshot = Some(snapshot);
-        self.forget_entries_behind(last.index);
+        self.forget_entries_behind(last.index)
     }
 
     /// This write of this node and all before it are durable.
@@ -353,18 +355,20 @@ impl Raft {
     }
 
     /// Drops the entries that a snapshot at `index` covers, except for a tail.
-    fn forget_entries_behind(&mut self, index: LogIndex) {
+    fn forget_entries_behind(&mut self, index: LogIndex) -> Vec<Entry> {
+        let mut forgotten = Vec::new();
         let newer: u64 =
             self.log.range(index.next(), self.log.last_index()).map(Entry::bytes).sum();
         let limit = self.wanted_by_transfers().min(index);
         while self.log.compacted().index < limit
             && self.log.bytes() - newer > self.config.trailing_bytes_max
         {
-            self.log.pop_front();
+            forgotten.extend(self.log.pop_front());
         }
         self.memberships.forget_before(self.log.compacted().index.min(index));
         let compacted = self.log.compacted();
         self.stage_compaction(compacted);
+        forgotten
     }
 
     /// The first index that a peer will need after the snapshot it is getting now. Such entries are

@@ -132,6 +132,9 @@ pub(crate) fn temp_name(group: GroupId, number: u64) -> String {
     format!("snapshot-{:016x}-{number}.tmp", group.0)
 }
 
+/// How a replaced snapshot is named that is kept to be written over; removed at open as well.
+pub(crate) const SPARE_NAME: &str = "snapshot-spare";
+
 pub(crate) fn is_temp_name(name: &str) -> bool {
-    name.starts_with("snapshot-") && name.ends_with(".tmp")
+    name == SPARE_NAME || name.starts_with("snapshot-") && name.ends_with(".tmp")
 }

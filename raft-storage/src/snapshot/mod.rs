@@ -4,7 +4,7 @@
 //! has a temporary name at open is left over from a crash and is removed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use raft_core::{
     BoxFuture, GroupId, LogId, SnapshotMeta, SnapshotReader, SnapshotWriter, StorageError,
 };
 
-use crate::disk::{Disk, DiskLock};
+use crate::disk::{Disk, DiskError, DiskLock, OpenMode};
 use crate::health::Health;
 
 pub(crate) mod format;
@@ -21,6 +21,7 @@ mod writer;
 
 use reader::{FileReader, OpenError};
 pub(crate) use writer::FileWriter;
+use writer::Temp;
 
 /// How the snapshot files of `group` are named, for messages.
 pub(crate) fn pattern(group: GroupId) -> String {
@@ -32,8 +33,10 @@ pub(crate) struct SnapshotStore {
     disk: Arc<dyn Disk>,
     lock: DiskLock,
     health: Arc<Health>,
-    newest: Mutex<BTreeMap<GroupId, SnapshotMeta>>,
+    /// Whoever reads one of these files shares its `Arc`.
+    newest: Mutex<BTreeMap<GroupId, Arc<SnapshotMeta>>>,
     temps: AtomicU64,
+    has_spare: AtomicBool,
     /// One file gets its final name at a time.
     installing: tokio::sync::Mutex<()>,
 }
@@ -62,15 +65,16 @@ impl SnapshotStore {
         }
         let mut newest = BTreeMap::new();
         for (group, id) in last {
-            newest.insert(group, Self::check(&*disk, group, id).await?);
+            newest.insert(group, Arc::new(Self::check(&*disk, group, id).await?));
         }
         // Only now: nothing is removed from a directory that is refused.
         for name in &old {
             disk.remove(name).await?;
         }
         let newest = Mutex::new(newest);
-        let (temps, installing) = (AtomicU64::new(0), tokio::sync::Mutex::new(()));
-        Ok(Self { disk, lock, health, newest, temps, installing })
+        let (temps, has_spare) = (AtomicU64::new(0), AtomicBool::new(false));
+        let installing = tokio::sync::Mutex::new(());
+        Ok(Self { disk, lock, health, newest, temps, has_spare, installing })
     }
 
     async fn check(
@@ -96,7 +100,7 @@ impl SnapshotStore {
         Ok(reader.header.meta)
     }
 
-    fn map(&self) -> MutexGuard<'_, BTreeMap<GroupId, SnapshotMeta>> {
+    fn map(&self) -> MutexGuard<'_, BTreeMap<GroupId, Arc<SnapshotMeta>>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,7 +108,7 @@ impl SnapshotStore {
         self.map().keys().copied().collect()
     }
 
-    pub(crate) fn newest(&self, group: GroupId) -> Option<SnapshotMeta> {
+    pub(crate) fn newest(&self, group: GroupId) -> Option<Arc<SnapshotMeta>> {
         self.map().get(&group).cloned()
     }
 
@@ -114,7 +118,13 @@ impl SnapshotStore {
         meta: SnapshotMeta,
     ) -> Result<FileWriter, StorageError> {
         let name = format::temp_name(group, self.temps.fetch_add(1, Ordering::Relaxed));
-        FileWriter::create(Arc::clone(&self.disk), self.lock.clone(), name, group, meta).await
+        // Whatever is wrong with the spare, there is another way.
+        let reused = self.has_spare.swap(false, Ordering::Relaxed)
+            && self.disk.rename(format::SPARE_NAME, &name).await.is_ok();
+        let mode = if reused { OpenMode::Write } else { OpenMode::Create };
+        let file = self.disk.open(&name, mode).await?;
+        let temp = Temp::new(name, Arc::clone(&self.disk), self.lock.clone());
+        Ok(FileWriter::new(temp, file, group, meta))
     }
 
     pub(crate) async fn open_newest(
@@ -126,7 +136,7 @@ impl SnapshotStore {
             let Some(meta) = self.newest(group) else { return Ok(None) };
             let name = format::file_name(group, meta.last);
             match FileReader::open(&*self.disk, name.clone()).await {
-                Ok(reader) => return Ok(Some(reader)),
+                Ok(reader) => return Ok(Some(reader.sharing(meta))),
                 Err(OpenError::Failed(error)) => return Err(error),
                 // Replaced in the meantime; the same one missing twice was not.
                 Err(OpenError::NotFound) if missing == Some(meta.last) => {
@@ -167,11 +177,23 @@ impl SnapshotStore {
         temp.keep();
         self.disk.sync_dir().await?;
         let last = meta.last;
-        self.map().insert(group, meta);
+        self.map().insert(group, Arc::new(meta));
         if let Some(old) = old.filter(|old| old.last != last) {
             // Left behind it is harmless: the next open removes it.
-            let _ = self.disk.remove(&format::file_name(group, old.last)).await;
+            let _ = self.retire(group, old).await;
         }
+        Ok(())
+    }
+
+    /// Keeps the file of a replaced snapshot for the next one to be written over: the system takes tens of
+    /// milliseconds to free a large file, and the log's syncs wait meanwhile. Not while somebody reads it.
+    async fn retire(&self, group: GroupId, old: Arc<SnapshotMeta>) -> Result<(), DiskError> {
+        let name = format::file_name(group, old.last);
+        if Arc::into_inner(old).is_none() {
+            return self.disk.remove(&name).await;
+        }
+        self.disk.rename(&name, format::SPARE_NAME).await?;
+        self.has_spare.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

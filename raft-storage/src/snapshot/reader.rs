@@ -17,6 +17,8 @@ pub(crate) struct FileReader {
     file: Arc<dyn DiskFile>,
     pub(crate) header: Header,
     total: u64,
+    #[allow(dead_code, reason = "shared, it tells the store that the file is being read")]
+    shared: Option<Arc<SnapshotMeta>>,
 }
 
 fn corrupt(file: &str, offset: u64, reason: &str) -> StorageError {
@@ -57,7 +59,12 @@ impl FileReader {
         let total = decode_footer(&footer, header.crc)
             .filter(|total| file_bytes(&header, *total) == Some(len))
             .ok_or_else(|| corrupt(&name, at, "the snapshot's footer does not verify"))?;
-        Ok(Self { name, file, header, total })
+        Ok(Self { name, file, header, total, shared: None })
+    }
+
+    /// The store's newest snapshot, which stays whole for as long as `newest` is shared.
+    pub(crate) fn sharing(self, newest: Arc<SnapshotMeta>) -> Self {
+        Self { shared: Some(newest), ..self }
     }
 
     async fn read_range(&mut self, offset: u64, max: usize) -> Result<Bytes, StorageError> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use raft_core::{GroupId, SnapshotMeta, StorageError};
 
 use super::format::{BLOCK_BYTES, BLOCK_CRC_BYTES, block_crc, encode_footer, encode_header};
-use crate::disk::{Disk, DiskFile, DiskLock, Durability, OpenMode};
+use crate::disk::{Disk, DiskFile, DiskLock, Durability};
 
 /// Data is handed to the system in pieces of this size.
 const FLUSH_BYTES: usize = 256 << 10;
 /// And synced so often: one sync of a whole snapshot would hold up the log's syncs behind it.
-const SYNC_BYTES: u64 = 4 << 20;
+const SYNC_BYTES: u64 = 1 << 20;
 
 /// A snapshot file under a temporary name. Removed when dropped, unless it was finished.
 pub(crate) struct FileWriter {
@@ -36,18 +36,17 @@ pub(crate) struct Temp {
 }
 
 impl FileWriter {
-    pub(crate) async fn create(
-        disk: Arc<dyn Disk>,
-        lock: DiskLock,
-        name: String,
+    /// Writes into `file`, over whatever it holds.
+    pub(crate) fn new(
+        temp: Temp,
+        file: Arc<dyn DiskFile>,
         group: GroupId,
         meta: SnapshotMeta,
-    ) -> Result<Self, StorageError> {
-        let file = disk.open(&name, OpenMode::Create).await?;
+    ) -> Self {
         let (buffer, header_crc) = encode_header(group, &meta);
         let block = buffer.len();
-        Ok(Self {
-            temp: Some(Temp { name, disk, lock }),
+        Self {
+            temp: Some(temp),
             file,
             group,
             meta,
@@ -58,7 +57,7 @@ impl FileWriter {
             blocks: 0,
             total: 0,
             unsynced: 0,
-        })
+        }
     }
 
     pub(crate) async fn write(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
@@ -116,6 +115,10 @@ impl FileWriter {
         }
         self.buffer.extend_from_slice(&encode_footer(self.total, self.header_crc));
         let buffer = std::mem::take(&mut self.buffer);
+        let len = self.position + buffer.len() as u64;
+        if self.file.size().await? > len {
+            self.file.set_len(len).await?;
+        }
         self.file.write_at(self.position, buffer, Durability::Synced).await?;
         let none =
             || StorageError::Failed { reason: "the snapshot was finished before".to_owned() };
@@ -128,6 +131,10 @@ impl FileWriter {
 }
 
 impl Temp {
+    pub(crate) fn new(name: String, disk: Arc<dyn Disk>, lock: DiskLock) -> Self {
+        Self { name, disk, lock }
+    }
+
     /// The file has got its final name.
     pub(crate) fn keep(mut self) {
         self.name.clear();

@@ -146,7 +146,7 @@ impl Wal {
 
     async fn load_group(&self, group: GroupId) -> Result<Persisted, StorageError> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
-        let snapshot = self.snapshots.newest(group);
+        let snapshot = self.snapshots.newest(group).map(Arc::unwrap_or_clone);
         if let Some(found) = found {
             return Ok(found.into_persisted(snapshot));
         }

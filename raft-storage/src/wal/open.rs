@@ -69,7 +69,7 @@ pub(crate) async fn open(
     }
     for (group, replay) in &mut groups {
         if let Reconciled::Discarded(last) =
-            replay.reconcile(*group, snapshots.newest(*group).as_ref())?
+            replay.reconcile(*group, snapshots.newest(*group).as_deref())?
         {
             discarded.push((*group, last));
         }

@@ -140,6 +140,7 @@ fn store_config(config: &Config) -> StoreConfig {
 fn group_config(config: &Config, id: NodeId, members: &[NodeId]) -> GroupConfig {
     let mut group = GroupConfig::new(id, GROUP, Membership::of_voters(members.iter().copied()));
     group.snapshot_bytes = Some(config.snapshot_after.value.0);
+    group.release = |useless| _ = tokio::task::spawn_blocking(move || drop(useless));
     group.raft.election_ticks = config.election_ticks();
     group.raft.heartbeat_ticks = config.heartbeat_ticks();
     group.raft.seed = entropy();

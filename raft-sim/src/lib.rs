@@ -1,0 +1,1 @@
+//! A deterministic simulator: the production code of nodes, stores and transports under one seed.
