@@ -6,12 +6,44 @@ use core::future::Future;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
-use super::inbox::Ask;
+use super::inbox::{Ask, Proposer};
 use super::lock::lock;
 use super::machine::Health;
 use super::shared::Shared;
 use super::{Applied, GroupStatus, ProposalError, QueryError, SnapshotError};
 use crate::{GroupId, LogId, RoleChange, StateMachine};
+
+/// A command that is in the log of the leader it was given to. It is not committed yet, and another leader
+/// may overwrite it. Dropping this does not take it back.
+#[derive(Debug)]
+pub struct Appended<O> {
+    id: LogId,
+    answer: oneshot::Receiver<Result<Applied<O>, ProposalError>>,
+}
+
+impl<O> Appended<O> {
+    /// The entry it stands in.
+    pub fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// Waits until it is applied here.
+    ///
+    /// # Errors
+    ///
+    /// Always [`ProposalError::Unknown`]: the command was appended, so it may yet have its effect.
+    pub async fn applied(self) -> Result<Applied<O>, ProposalError> {
+        outcome(self.answer).await
+    }
+}
+
+/// What a proposer is told.
+async fn outcome<T>(
+    answer: oneshot::Receiver<Result<T, ProposalError>>,
+) -> Result<T, ProposalError> {
+    // Dropped without an answer only when the whole runtime is: nothing is known then.
+    answer.await.unwrap_or(Err(ProposalError::Unknown { leader: None }))
+}
 
 /// A handle on a group of a [`Node`](super::Node); cheap to clone. It does not keep the node running.
 pub struct Group<S: StateMachine>(Arc<Shared<S>>);
@@ -44,13 +76,38 @@ impl<S: StateMachine> Group<S> {
     ) -> impl Future<Output = Result<Applied<S::Output>, ProposalError>> + Send + 'static + use<S>
     {
         let (reply, answer) = oneshot::channel();
-        let queued = lock(&self.0.inbox).propose(command, reply);
-        let queued = queued.map(|ring| self.0.ring(ring));
+        let queued = self.queue(command, Proposer { appended: None, reply });
         async move {
             queued?;
-            // Dropped without an answer only when the whole runtime is: nothing is known then.
-            answer.await.unwrap_or(Err(ProposalError::Unknown { leader: None }))
+            outcome(answer).await
         }
+    }
+
+    /// Proposes a command and waits only until it is in this leader's log; [`Appended`] has the entry, and
+    /// waits on. For those who keep many commands in flight and have to know where each one stands. As with
+    /// [`Self::propose`], the command is queued before the future is polled first, commands are appended in
+    /// the order in which they were queued, and dropping the future takes nothing back.
+    ///
+    /// # Errors
+    ///
+    /// [`ProposalError`]. [`Rejected`](ProposalError::Rejected), with the leader if it is known, and
+    /// [`Stopped`](ProposalError::Stopped) are found out here, not by [`Appended::applied`].
+    pub fn append(
+        &self,
+        command: Bytes,
+    ) -> impl Future<Output = Result<Appended<S::Output>, ProposalError>> + Send + 'static + use<S>
+    {
+        let ((reply, answer), (told, id)) = (oneshot::channel(), oneshot::channel());
+        let queued = self.queue(command, Proposer { appended: Some(told), reply });
+        async move {
+            queued?;
+            Ok(Appended { id: outcome(id).await?, answer })
+        }
+    }
+
+    fn queue(&self, command: Bytes, proposer: Proposer<S::Output>) -> Result<(), ProposalError> {
+        let queued = lock(&self.0.inbox).propose(command, proposer);
+        queued.map(|ring| self.0.ring(ring))
     }
 
     /// Waits until a linearizable read is confirmed (ReadIndex) and applied here, then looks at the state.

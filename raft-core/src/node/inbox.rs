@@ -20,8 +20,27 @@ pub(super) type ProposalReply<O> = oneshot::Sender<Result<Applied<O>, ProposalEr
 pub(super) type ReadReply = oneshot::Sender<Result<(), QueryError>>;
 /// Where the answer to a wish for a snapshot goes: the last entry of a durable one.
 pub(super) type SnapshotReply = oneshot::Sender<Result<LogId, SnapshotError>>;
+/// Where the answer to an append goes: the entry, once it is in the log.
+pub(super) type AppendReply = oneshot::Sender<Result<LogId, ProposalError>>;
 /// A command and its proposer.
-pub(super) type Proposal<O> = (Bytes, ProposalReply<O>);
+pub(super) type Proposal<O> = (Bytes, Proposer<O>);
+
+/// Who waits for what becomes of a command.
+pub(super) struct Proposer<O> {
+    /// There for whoever waits for the entry before its output.
+    pub(super) appended: Option<AppendReply>,
+    pub(super) reply: ProposalReply<O>,
+}
+
+impl<O> Proposer<O> {
+    /// The command was never appended.
+    pub(super) fn refuse(self, error: ProposalError) {
+        match self.appended {
+            Some(appended) => drop(appended.send(Err(error))),
+            None => drop(self.reply.send(Err(error))),
+        }
+    }
+}
 
 /// The rarer things a group's loop is asked for.
 pub(super) enum Ask {
@@ -85,7 +104,7 @@ impl<O> Inbox<O> {
     pub(super) fn propose(
         &mut self,
         command: Bytes,
-        reply: ProposalReply<O>,
+        proposer: Proposer<O>,
     ) -> Result<Ring, ProposalError> {
         if self.call == Call::Closed {
             return Err(ProposalError::Stopped);
@@ -98,7 +117,7 @@ impl<O> Inbox<O> {
             }));
         }
         self.proposal_bytes = bytes;
-        self.proposals.push((command, reply));
+        self.proposals.push((command, proposer));
         Ok(self.call())
     }
 
@@ -172,8 +191,8 @@ impl<O> Inbox<O> {
 
 /// The proposals that a stopped loop will never see: they were never appended.
 pub(super) fn refuse_all<O>(proposals: Vec<Proposal<O>>, reads: Vec<ReadReply>, asks: Vec<Ask>) {
-    for (_, reply) in proposals {
-        let _ = reply.send(Err(ProposalError::Stopped));
+    for (_, proposer) in proposals {
+        proposer.refuse(ProposalError::Stopped);
     }
     for reply in reads {
         let _ = reply.send(Err(QueryError::Stopped));

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! A **handle** ([`Group`]) may be used from anywhere. What a client asks for gets exactly one answer;
-//! nobody waits for a node that has stopped.
+//! nobody waits for a node that has stopped. [`Group::append`] splits the answer to a proposal in two: the
+//! loop says which entry the command became in the turn that takes it, the applier what came of it.
 //!
 //! # Invariants
 //!
@@ -67,7 +68,7 @@ use crate::{StateMachine, Storage, Transport};
 
 pub use self::config::{GroupConfig, NodeConfig};
 pub use self::error::{Applied, ProposalError, QueryError, SnapshotError, StartError, StopReason};
-pub use self::group::Group;
+pub use self::group::{Appended, Group};
 pub use self::status::{GroupStatus, NodeStatus};
 
 /// A node: drives all its groups over one storage and one transport, until it is shut down, dropped, or

@@ -139,12 +139,15 @@ impl<S: StateMachine> GroupPort for Shared<S> {
             return asks;
         }
         let mut waiting = lock(&self.waiting);
-        for (command, reply) in proposals.drain(..) {
+        for (command, proposer) in proposals.drain(..) {
             match raft.propose(command) {
-                Ok(id) => waiting.appended(id, reply),
-                Err(reason) => {
-                    let _ = reply.send(Err(ProposalError::Rejected(reason)));
+                Ok(id) => {
+                    if let Some(appended) = proposer.appended {
+                        let _ = appended.send(Ok(id));
+                    }
+                    waiting.appended(id, proposer.reply);
                 }
+                Err(reason) => proposer.refuse(ProposalError::Rejected(reason)),
             }
         }
         ask_all(raft, &mut waiting, reads);
