@@ -4,16 +4,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use raft_core::node::{GroupConfig, Node, NodeConfig};
-use raft_core::{GroupId, Membership, NodeId, Role, StateMachine, SnapshotSource, Restore, Whole, Command};
+use raft_core::{
+    Command, GroupId, Membership, NodeId, Restore, Role, SnapshotSource, StateMachine, Whole,
+};
 use raft_sim::Sim;
 use raft_storage::MemoryStorage;
 
 struct Count(u64);
 impl StateMachine for Count {
     type Output = u64;
-    fn apply(&mut self, commands: &[Command]) -> Vec<u64> { commands.iter().map(|_| { self.0 += 1; self.0 }).collect() }
-    fn snapshot(&self) -> Box<dyn SnapshotSource> { Whole::source(self.0.to_le_bytes().to_vec()) }
-    fn restore(&self) -> Box<dyn Restore<Self>> { Whole::restore(|b| Ok(Count(u64::from_le_bytes(b.try_into().unwrap())))) }
+    fn apply(&mut self, commands: &[Command]) -> Vec<u64> {
+        commands
+            .iter()
+            .map(|_| {
+                self.0 += 1;
+                self.0
+            })
+            .collect()
+    }
+    fn snapshot(&self) -> Box<dyn SnapshotSource> {
+        Whole::source(self.0.to_le_bytes().to_vec())
+    }
+    fn restore(&self) -> Box<dyn Restore<Self>> {
+        Whole::restore(|b| Ok(Count(u64::from_le_bytes(b.try_into().unwrap()))))
+    }
 }
 
 fn run(seed: u64) -> (u64, u64, u64) {
@@ -24,13 +38,20 @@ fn run(seed: u64) -> (u64, u64, u64) {
         let done = done.clone();
         sim.start(*host, |process| async move {
             let id = NodeId(at as u64 + 1);
-            let node = Node::start(NodeConfig::new(id), Arc::new(MemoryStorage::new()), Arc::new(process.transport(id)));
-            let mut config = GroupConfig::new(id, GroupId(1), Membership::of_voters([1, 2, 3].map(NodeId)));
+            let node = Node::start(
+                NodeConfig::new(id),
+                Arc::new(MemoryStorage::new()),
+                Arc::new(process.transport(id)),
+            );
+            let mut config =
+                GroupConfig::new(id, GroupId(1), Membership::of_voters([1, 2, 3].map(NodeId)));
             config.raft.seed = process.seed();
             let group = node.add_group(config, Count(0)).await.unwrap();
             loop {
                 if group.status().role == Role::Leader {
-                    if group.propose(vec![1u8; 100].into()).await.is_ok() { *done.lock().unwrap() += 1; }
+                    if group.propose(vec![1u8; 100].into()).await.is_ok() {
+                        *done.lock().unwrap() += 1;
+                    }
                 } else {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -40,7 +61,12 @@ fn run(seed: u64) -> (u64, u64, u64) {
     let start = std::time::Instant::now();
     sim.run_for(Duration::from_secs(60));
     let count = *done.lock().unwrap();
-    eprintln!("{count} done in {:?}, {} events, {} sent", start.elapsed(), sim.trace().events(), sim.net().traffic().total().messages);
+    eprintln!(
+        "{count} done in {:?}, {} events, {} sent",
+        start.elapsed(),
+        sim.trace().events(),
+        sim.net().traffic().total().messages
+    );
     (sim.trace().hash(), sim.trace().events(), count)
 }
 
