@@ -210,6 +210,11 @@ impl SimDisk {
         self.shared.state().volume.bytes()
     }
 
+    /// How many files there are: those that have a name, may have one after a loss of power, or are open.
+    pub fn files_held(&self) -> usize {
+        self.shared.state().volume.files.len()
+    }
+
     /// How many operations of this kind were begun.
     pub fn count(&self, kind: OpKind) -> u64 {
         self.shared.state().count(kind).begun
