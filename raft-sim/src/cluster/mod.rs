@@ -1,0 +1,296 @@
+//! [`Cluster`]: a group of production nodes in a simulated world, watched at every step.
+//!
+//! A node is the driver of `raft-core` on the log of `raft-storage` on a [`SimDisk`], over messages or over the
+//! transport of `raft-transport`. Nodes are numbered from 0 here, in the order of their ids.
+
+mod config;
+mod member;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft_core::node::{Group, GroupStatus, ProposalError};
+use raft_core::{LogId, Membership, NodeId, Role, Service, StateMachine};
+
+pub use self::config::{ClusterConfig, Wire};
+pub use self::member::{CLUSTER, GROUP, address_of};
+
+use self::member::{Member, Parts, Stage};
+use crate::disk::{Keep, SimDisk};
+use crate::net::{HostId, SimNet};
+use crate::watch::{Coverage, Violation, Watch, WatchedMachine};
+use crate::world::{Process, Sim, Waited};
+
+/// A group of nodes.
+pub struct Cluster<S: StateMachine> {
+    sim: Sim,
+    parts: Arc<Parts<S>>,
+    members: Vec<Member<S>>,
+}
+
+/// Why a proposal was not appended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotProposed {
+    /// The node does not run.
+    Down,
+    /// The node refused it, or did not say.
+    Refused(Option<ProposalError>),
+}
+
+impl<S: StateMachine> Cluster<S> {
+    /// A cluster whose nodes run: `machine` makes a state machine in its initial state.
+    pub fn start(config: ClusterConfig, machine: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        Self::build(config, Arc::new(machine), None)
+    }
+
+    /// The same, with nodes that answer clients at [`address_of`] with what `service` makes.
+    pub fn start_serving(
+        config: ClusterConfig,
+        machine: impl Fn() -> S + Send + Sync + 'static,
+        service: impl Fn(&Group<WatchedMachine<S>>, &Process) -> Arc<dyn Service>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self::build(config, Arc::new(machine), Some(Arc::new(service)))
+    }
+
+    fn build(
+        config: ClusterConfig,
+        machine: Arc<dyn Fn() -> S + Send + Sync>,
+        service: Option<member::MakeService<S>>,
+    ) -> Self {
+        let mut sim = Sim::new(config.seed);
+        let watch = Watch::new();
+        watch.begin(GROUP, Membership::of_voters((1..=config.nodes).map(NodeId)));
+        let nodes = config.nodes;
+        let members: Vec<Member<S>> = (1..=nodes)
+            .map(|n| {
+                let host = sim.add_host(&format!("n{n}"));
+                Member::new(NodeId(n), host, SimDisk::new(sim.rng().u64(..)))
+            })
+            .collect();
+        let seen: Vec<Member<S>> = members.iter().map(Member::share).collect();
+        let watching = watch.clone();
+        sim.watch(move |_, host| {
+            if let Some(member) = seen.iter().find(|member| member.host == host)
+                && let Some(group) = member.group()
+            {
+                watching.status(member.id, GROUP, &group.status());
+            }
+        });
+        let parts = Arc::new(Parts { config, watch, machine, service });
+        let mut cluster = Self { sim, parts, members };
+        for at in 0..cluster.len() {
+            cluster.restart(at);
+        }
+        cluster
+    }
+
+    /// How many nodes there are, whether they run or not.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The world.
+    pub fn sim(&mut self) -> &mut Sim {
+        &mut self.sim
+    }
+
+    /// The network.
+    pub fn net(&self) -> &SimNet {
+        self.sim.net()
+    }
+
+    /// What was seen.
+    pub fn watch(&self) -> &Watch {
+        &self.parts.watch
+    }
+
+    /// How much of everything there was.
+    pub fn coverage(&self) -> Coverage {
+        self.parts.watch.coverage(GROUP)
+    }
+
+    /// The process of a node.
+    pub fn host(&self, at: usize) -> HostId {
+        self.members[at].host
+    }
+
+    /// The processes of these nodes.
+    pub fn hosts(&self, at: &[usize]) -> Vec<HostId> {
+        at.iter().map(|at| self.host(*at)).collect()
+    }
+
+    /// The id of a node.
+    pub fn id(&self, at: usize) -> NodeId {
+        self.members[at].id
+    }
+
+    /// The disk of a node.
+    pub fn disk(&self, at: usize) -> &SimDisk {
+        &self.members[at].disk
+    }
+
+    /// A handle on a node's group, while the node runs.
+    pub fn group(&self, at: usize) -> Option<Group<WatchedMachine<S>>> {
+        if !self.is_up(at) { None } else { self.members[at].group() }
+    }
+
+    /// What a node shows of itself, while it runs.
+    pub fn status(&self, at: usize) -> Option<GroupStatus> {
+        self.group(at).map(|group| group.status())
+    }
+
+    /// Whether the node's process runs; it may be starting yet.
+    pub fn is_up(&self, at: usize) -> bool {
+        self.sim.is_up(self.host(at))
+    }
+
+    /// Why a node gave up by itself, if it did.
+    pub fn stopped(&self, at: usize) -> Option<String> {
+        self.members[at].stage(|stage| match stage {
+            Stage::Stopped(reason) => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// The state machine of a node, looked at.
+    pub fn peek<R>(&self, at: usize, look: impl FnOnce(&S) -> R) -> Option<R> {
+        self.group(at).map(|group| group.peek(|_, machine| look(machine.inner())))
+    }
+
+    /// Ends a node's process as kill -9 does: what it has written stays, synced or not.
+    pub fn kill(&mut self, at: usize) {
+        if self.is_up(at) {
+            self.sim.kill(self.host(at));
+        }
+        self.ended(at);
+    }
+
+    /// Cuts the power of a node: of what was not synced, `keep` is left.
+    pub fn power_loss(&mut self, at: usize, keep: Keep) {
+        self.kill(at);
+        self.members[at].disk.power_loss(keep);
+    }
+
+    /// A process that has ended, by whatever way, is dealt with.
+    fn ended(&mut self, at: usize) {
+        let member = &self.members[at];
+        if !member.stage(|stage| matches!(stage, Stage::Down)) {
+            member.set_stage(Stage::Down);
+            member.disk.unmount();
+            self.parts.watch.crashed(member.id);
+        }
+    }
+
+    /// Starts a node that does not run.
+    ///
+    /// # Panics
+    /// When it runs.
+    pub fn restart(&mut self, at: usize) {
+        self.ended(at);
+        let member = &self.members[at];
+        let (host, parts, trace) = (member.host, Arc::clone(&self.parts), self.sim.trace().clone());
+        self.sim.start(host, |process| member.boot(parts, process, trace));
+    }
+
+    /// Restarts a node whether it runs or not.
+    pub fn reboot(&mut self, at: usize) {
+        self.kill(at);
+        self.restart(at);
+    }
+
+    /// Cuts a node off from everybody.
+    pub fn isolate(&mut self, at: usize) {
+        self.net().isolate(self.host(at));
+    }
+
+    /// Mends all links of a node.
+    pub fn rejoin(&mut self, at: usize) {
+        self.net().rejoin(self.host(at));
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        self.sim.run_for(time);
+    }
+
+    /// Lets time pass until `condition` holds, at most `limit`.
+    pub fn run_until(&mut self, limit: Duration, condition: impl Fn(&Self) -> bool) -> Waited {
+        let until = self.sim.now() + limit;
+        loop {
+            if condition(self) {
+                return Waited::Reached;
+            }
+            if self.sim.now() >= until {
+                return Waited::TimedOut;
+            }
+            let left = until - self.sim.now();
+            self.sim.run_for(left.min(Duration::from_millis(1)));
+        }
+    }
+
+    /// Those who say that they lead, with their terms.
+    pub fn leaders(&self) -> Vec<(usize, raft_core::Term)> {
+        (0..self.len())
+            .filter_map(|at| Some((at, self.status(at)?)))
+            .filter(|(_, status)| status.role == Role::Leader)
+            .map(|(at, status)| (at, status.term))
+            .collect()
+    }
+
+    /// Who leads the newest term in which somebody says so.
+    pub fn leader(&self) -> Option<usize> {
+        self.leaders().into_iter().max_by_key(|(_, term)| *term).map(|(at, _)| at)
+    }
+
+    /// Proposes at a node, and does not wait for the command to be committed.
+    ///
+    /// # Errors
+    /// When the node does not run, does not lead, or does not answer at once.
+    pub fn propose(&mut self, at: usize, command: impl Into<Bytes>) -> Result<LogId, NotProposed> {
+        let group = self.group(at).ok_or(NotProposed::Down)?;
+        let answer = Arc::new(Mutex::new(None));
+        let (tell, command) = (Arc::clone(&answer), command.into());
+        let host = self.host(at);
+        self.sim.within(host, || {
+            tokio::spawn(async move {
+                let outcome = group.append(command).await.map(|appended| appended.id());
+                *tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
+            })
+        });
+        let outcome = answer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        match outcome {
+            Some(Ok(id)) => Ok(id),
+            Some(Err(error)) => Err(NotProposed::Refused(Some(error))),
+            None => Err(NotProposed::Refused(None)),
+        }
+    }
+
+    /// Nothing that must hold was broken, and no node gave up by itself.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.parts.watch.verdict()?;
+        for (at, member) in self.members.iter().enumerate() {
+            if let Some(reason) = self.stopped(at) {
+                let (invariant, group) = ("no-node-stops".to_owned(), GROUP);
+                return Err(Violation { invariant, group, node: member.id, what: reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// The hash of everything that happened.
+    pub fn trace_hash(&self) -> u64 {
+        self.sim.trace().hash()
+    }
+}
