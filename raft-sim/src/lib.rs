@@ -1,8 +1,10 @@
 //! A deterministic simulator: the production code of nodes, stores and transports under one seed.
 #![forbid(unsafe_code)]
 
+pub mod checker;
 pub mod cluster;
 pub mod disk;
+pub mod history;
 pub mod invariants;
 pub mod net;
 pub mod watch;

@@ -27,9 +27,9 @@ impl StateMachine for Count {
 
     fn restore(&self) -> Box<dyn Restore<Self>> {
         Whole::restore(|bytes| {
-            let bytes = bytes.try_into().map_err(|_| raft_core::RestoreError {
-                reason: "not 8 bytes".to_owned(),
-            })?;
+            let bytes = bytes
+                .try_into()
+                .map_err(|_| raft_core::RestoreError { reason: "not 8 bytes".to_owned() })?;
             Ok(Count(u64::from_le_bytes(bytes)))
         })
     }
@@ -43,7 +43,6 @@ fn run(seed: u64, wire: Wire) -> u64 {
     config.snapshot_bytes = Some(4000);
     let mut cluster = Cluster::start(config, || Count(0));
     assert!(cluster.run_until(5 * SECOND, |c| c.leader().is_some()).reached());
-    let start = std::time::Instant::now();
     for round in 0..300 {
         if let Some(leader) = cluster.leader() {
             for _ in 0..5 {
@@ -63,7 +62,6 @@ fn run(seed: u64, wire: Wire) -> u64 {
     }
     cluster.run_for(3 * SECOND);
     cluster.check().unwrap();
-    eprintln!("{:?} {:?} {:?}", start.elapsed(), cluster.sim().now(), cluster.coverage());
     assert!(cluster.coverage().snapshots_taken > 0 && cluster.coverage().elections > 5);
     cluster.trace_hash()
 }

@@ -58,15 +58,8 @@ fn run(seed: u64) -> (u64, u64, u64) {
             }
         });
     }
-    let start = std::time::Instant::now();
     sim.run_for(Duration::from_secs(60));
     let count = *done.lock().unwrap();
-    eprintln!(
-        "{count} done in {:?}, {} events, {} sent",
-        start.elapsed(),
-        sim.trace().events(),
-        sim.net().traffic().total().messages
-    );
     (sim.trace().hash(), sim.trace().events(), count)
 }
 
