@@ -1,4 +1,5 @@
-//! A cluster of production nodes under faults.
+//! The same seed makes the same run: of production nodes under crashes with torn disks, twice in one process
+//! and in two.
 
 use std::time::Duration;
 
@@ -66,12 +67,35 @@ fn run(seed: u64, wire: Wire) -> u64 {
     cluster.trace_hash()
 }
 
-#[test]
-fn same_seed_same_run_over_messages() {
-    assert_eq!(run(1, Wire::Messages), run(1, Wire::Messages));
-}
+const WIRES: [Wire; 2] = [Wire::Messages, Wire::Streams];
 
 #[test]
-fn same_seed_same_run_over_streams() {
-    assert_eq!(run(1, Wire::Streams), run(1, Wire::Streams));
+fn the_same_seed_is_the_same_run() {
+    for wire in WIRES {
+        assert_eq!(run(1, wire), run(1, wire));
+        assert_ne!(run(1, wire), run(2, wire));
+    }
+}
+
+/// Set for a process that only prints the hashes.
+const PRINT: &str = "RAFT_SIM_PRINT_HASHES";
+
+#[test]
+fn the_same_seed_is_the_same_run_in_another_process() {
+    let hashes: Vec<String> =
+        WIRES.iter().map(|wire| format!("hash {:016x}", run(3, *wire))).collect();
+    if std::env::var_os(PRINT).is_some() {
+        println!("{}", hashes.join("\n"));
+        return;
+    }
+    let name = "the_same_seed_is_the_same_run_in_another_process";
+    let other = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(PRINT, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&other.stdout);
+    for hash in hashes {
+        assert!(said.contains(&hash), "{hash} is not in:\n{said}");
+    }
 }
