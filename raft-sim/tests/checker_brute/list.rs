@@ -37,8 +37,10 @@ impl Spec for Lists {
     }
 }
 
+type Op = (Slot, ListInput<usize, u8>, Option<ListOutput<u8>>);
+
 /// Appends of numbers to two lists and reads of them, out of order now and then.
-fn random_ops(rng: &mut Rng) -> Vec<(Slot, ListInput<usize, u8>, Option<ListOutput<u8>>)> {
+fn random_ops(rng: &mut Rng) -> Vec<Op> {
     let overlap = rng.u64(1..=5);
     let mut lists = [vec![], vec![]];
     let mut ops = Vec::new();

@@ -77,9 +77,9 @@ impl Walk {
         }
         let least = self.ops.last().copied();
         for called in 0..self.blocks {
-            for kind in 0..KINDS.len() {
+            for (kind, (_, output)) in KINDS.iter().enumerate() {
                 // Of an unknown outcome it does not matter when it would have returned.
-                let last = if KINDS[kind].1.is_some() { self.blocks } else { called + 1 };
+                let last = if output.is_some() { self.blocks } else { called + 1 };
                 for returned in called..last {
                     let op = (Slot { called, returned }, kind);
                     if least.is_none_or(|least| least <= op) {
