@@ -17,10 +17,11 @@
 //! A [`Recorder`] writes a history down while it happens and makes wrong use impossible. The modules
 //! [`jepsen`] and [`kv_log`] read histories from files.
 
+mod edn;
 mod error;
-// pub mod jepsen;
-// pub mod kv_log;
-// mod log;
+pub mod jepsen;
+pub mod kv_log;
+mod log;
 mod recorder;
 
 use std::collections::BTreeMap;

@@ -24,8 +24,12 @@ struct Item {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Version {
     Told(u64),
-    /// Not told, but higher than this.
-    Above(u64),
+    /// Not told, but between these: something was decided at `above` before the write, and perhaps
+    /// something at `below` after it.
+    Between {
+        above: u64,
+        below: Option<u64>,
+    },
 }
 
 impl Version {
@@ -33,7 +37,9 @@ impl Version {
     fn may_be(self, version: u64) -> bool {
         match self {
             Self::Told(told) => told == version,
-            Self::Above(index) => index < version,
+            Self::Between { above, below } => {
+                above < version && below.is_none_or(|below| version < below)
+            }
         }
     }
 }
@@ -57,7 +63,7 @@ impl KvState {
         let value = describe::text(&value.to_vec());
         match version {
             Version::Told(version) => format!("{value} at version {version}"),
-            Version::Above(_) => value,
+            Version::Between { .. } => value,
         }
     }
 
@@ -147,8 +153,13 @@ impl KvState {
         if met {
             return None;
         }
-        let index = self.advance(index)?;
-        Some(Self { index, ..self })
+        let advanced = self.advance(index)?;
+        if let (Some(Item { version: Version::Between { below, .. }, .. }), Some(index)) =
+            (&mut self.item, index)
+        {
+            below.get_or_insert(index);
+        }
+        Some(Self { index: advanced, ..self })
     }
 
     /// The item has this version, which it may have.
@@ -159,7 +170,8 @@ impl KvState {
     }
 
     fn set(&self, index: Option<u64>, value: Chain<u8>) -> Option<Self> {
-        let version = index.map_or(Version::Above(self.index), Version::Told);
+        let open = Version::Between { above: self.index, below: None };
+        let version = index.map_or(open, Version::Told);
         Some(Self { item: Some(Item { value, version }), index: self.advance(index)? })
     }
 
