@@ -184,6 +184,24 @@ fn a_hook_can_kill_the_process_on_either_side_of_any_effect() {
     });
 }
 
+/// Killed between the effect and the news of it: the process never hears.
+#[test]
+fn what_took_effect_as_the_process_died_is_not_reported() {
+    run_paused(async {
+        let disk = SimDisk::new(1);
+        let mount = disk.mount();
+        let killer = disk.clone();
+        disk.set_hook(Arc::new(move |event| {
+            if matches!(event.phase, Phase::After(_)) {
+                killer.unmount();
+            }
+        }));
+        let opening = mount.open("file", OpenMode::Create);
+        assert!(tokio::time::timeout(Duration::from_secs(9), opening).await.is_err());
+        assert_eq!(disk.names(), ["file"]);
+    });
+}
+
 #[test]
 fn the_hook_knows_what_failed() {
     run(async {

@@ -29,7 +29,8 @@ pub(super) struct State {
     mounts: u64,
     /// Mounts up to this one are dead.
     dead: u64,
-    locks: BTreeMap<Arc<str>, (u64, Weak<()>)>,
+    /// Those of living mounts.
+    locks: BTreeMap<Arc<str>, Weak<()>>,
 }
 
 /// Operations of one kind.
@@ -202,15 +203,12 @@ impl Turn<'_> {
     pub(super) fn lock(&mut self) -> io::Result<Arc<()>> {
         self.happens()?;
         let name = &self.order.file;
-        if let Some((mount, lock)) = self.state.locks.get(name)
-            && self.state.is_alive(*mount)
-            && lock.strong_count() > 0
-        {
+        if self.state.locks.get(name).is_some_and(|lock| lock.strong_count() > 0) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.state.volume.touch(name);
         let lock = Arc::new(());
-        self.state.locks.insert(Arc::clone(name), (self.order.mount, Arc::downgrade(&lock)));
+        self.state.locks.insert(Arc::clone(name), Arc::downgrade(&lock));
         Ok(lock)
     }
 }
