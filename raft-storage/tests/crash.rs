@@ -203,3 +203,28 @@ fn a_flipped_bit_is_refused_or_costs_at_most_the_last_batch() {
         assert!(refused > 100 && shorter > 10, "{refused} refused, {shorter} shorter");
     });
 }
+
+/// A process is killed, its successor reads what was not synced yet and answers for it; then the power goes.
+#[test]
+fn what_a_successor_has_loaded_is_durable() {
+    run(async {
+        let steps = workload(4, GROUPS, 40);
+        let disk = SimDisk::new(1);
+        run_steps(&disk, &steps).await;
+        let mut unsynced = 0;
+        for at in 1..=disk.boundaries() {
+            let disk = SimDisk::new(1);
+            disk.unmount_at(at);
+            run_steps(&disk, &steps).await;
+            unsynced += u32::from(disk.unsynced_sectors() > 0);
+            let successor = open(&disk).await.expect("open");
+            let loaded = normal_all(load(&successor, GROUPS).await.expect("load"));
+            drop(successor);
+            let disk = after(&disk, at, Keep::Nothing);
+            let wal = open(&disk).await.unwrap_or_else(|error| panic!("boundary {at}: {error}"));
+            let found = normal_all(load(&wal, GROUPS).await.expect("load"));
+            assert!(found == loaded, "boundary {at}\nfound {found:#?}\nwant {loaded:#?}");
+        }
+        assert!(unsynced > 20, "only {unsynced} kills before a sync");
+    });
+}
