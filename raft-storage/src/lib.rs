@@ -27,7 +27,7 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Beneath the log is the small trait [`Disk`]: [`FileDisk`] is the real one, [`testing::MemDisk`] one that
+//! Beneath the log is the small trait [`Disk`]: [`FileDisk`] is the real one; the crate `raft-sim` has one that
 //! loses power, fails and rots on demand. [`inspect_wal`] reads a log offline.
 
 #![forbid(unsafe_code)]
@@ -38,7 +38,6 @@ mod health;
 mod identity;
 mod memory;
 mod snapshot;
-pub mod testing;
 mod wal;
 
 pub use disk::{

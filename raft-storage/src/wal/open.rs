@@ -74,7 +74,9 @@ pub(crate) async fn open(
             discarded.push((*group, last));
         }
     }
-    // From here on the directory is accepted, and may be changed.
+    // From here on the directory is accepted, and may be changed. What a killed process left unsynced was
+    // read all the same, and will be answered for: so it has to be durable first.
+    disk.sync_dir().await?;
     let active = resume(&workshop, &mut recovered).await?;
     let mut ledger = Ledger::default();
     for (sequence, end) in &recovered.segments {
@@ -166,7 +168,10 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     let (sequence, position) = recovered.segments.last().copied().unwrap_or_default();
     let file = disk.open(&segment_name(sequence), OpenMode::Write).await?;
     let filled = match recovered.tail {
-        Tail::Clean { len } => len,
+        Tail::Clean { len } => {
+            file.sync().await?;
+            len
+        }
         Tail::Dirty { len } => {
             let mut at = position;
             while at < len {
