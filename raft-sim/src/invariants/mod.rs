@@ -38,7 +38,8 @@ pub trait Invariant: Send {
     fn check(&mut self, at: &At<'_>, view: &View) -> Result<(), String>;
 }
 
-/// All invariants of a group.
+/// All invariants of a group: those that name the cause before those that see what comes of it, because the
+/// first that is broken is reported.
 pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(election_safety::ElectionSafety),
@@ -52,8 +53,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(commit_quorum::CommitQuorum),
         Box::new(committed_stays::CommittedStays),
         Box::new(state_machine_safety::StateMachineSafety),
-        Box::new(equal_states::EqualStates),
         Box::new(applied_in_order::AppliedInOrder),
+        Box::new(equal_states::EqualStates),
         Box::new(durable_before_send::DurableBeforeSend),
         Box::new(durable_survives::DurableSurvives),
         Box::<snapshot_round_trip::SnapshotRoundTrip>::default(),
