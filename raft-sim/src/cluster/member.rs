@@ -12,7 +12,7 @@ use raft_transport::{TcpConfig, TcpTransport};
 use super::config::{ClusterConfig, Wire};
 use crate::disk::{DiskEvent, Phase, SimDisk};
 use crate::net::HostId;
-use crate::watch::{Watch, WatchedMachine};
+use crate::watch::{Limits, Watch, WatchedMachine};
 use crate::world::{Process, Trace};
 
 /// The group that a cluster has.
@@ -133,6 +133,7 @@ async fn start<S: StateMachine>(
     (group.raft.election_ticks, group.raft.heartbeat_ticks) = (10, 2);
     group.raft.seed = process.seed();
     (config.raft)(&mut group.raft);
+    watch.limit(GROUP, Limits::from(&group));
     let machine = watch.machine(id, GROUP, fate, machine());
     let group = node.add_group(group, machine).await.map_err(|error| error.to_string())?;
     if let Some(make) = service {
