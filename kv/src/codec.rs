@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) const FORMAT: u8 = 1;
 
 /// The bytes make no sense.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Malformed;
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("malformed, or of an unknown version")]
+pub struct Malformed;
 
 /// Appends `value` to `to`.
 pub(crate) fn encode<T: Serialize>(to: Vec<u8>, value: &T) -> Vec<u8> {

@@ -40,6 +40,7 @@ pub mod command;
 mod digest;
 mod limits;
 mod op;
+pub mod raw;
 mod server;
 mod status;
 mod store;

@@ -6,6 +6,8 @@ pub mod cluster;
 pub mod disk;
 pub mod history;
 pub mod invariants;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod net;
 pub mod report;
 pub mod watch;

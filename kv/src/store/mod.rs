@@ -64,6 +64,12 @@ impl Default for Store {
     }
 }
 
+impl AsRef<Self> for Store {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Store {
     /// An empty store.
     pub fn new(config: StoreConfig) -> Self {

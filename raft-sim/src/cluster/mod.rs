@@ -88,6 +88,22 @@ impl<S: StateMachine> Cluster<S> {
         cluster
     }
 
+    /// `look` is given a node, counted from 0, after every step of its process, while the node runs.
+    pub fn watch_nodes(
+        &mut self,
+        mut look: impl FnMut(usize, &Group<WatchedMachine<S>>) + 'static,
+    ) {
+        let members: Vec<Member<S>> = self.members.iter().map(Member::share).collect();
+        self.sim.watch(move |_, host| {
+            let found = members.iter().enumerate().find(|(_, member)| member.host == host);
+            if let Some((at, member)) = found
+                && let Some(group) = member.group()
+            {
+                look(at, &group);
+            }
+        });
+    }
+
     /// How many nodes there are, whether they run or not.
     pub fn len(&self) -> usize {
         self.members.len()

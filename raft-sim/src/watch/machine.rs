@@ -53,6 +53,12 @@ impl<S: StateMachine> WatchedMachine<S> {
     }
 }
 
+impl<S> AsRef<S> for WatchedMachine<S> {
+    fn as_ref(&self) -> &S {
+        &self.machine
+    }
+}
+
 impl<S: StateMachine> StateMachine for WatchedMachine<S> {
     type Output = S::Output;
 

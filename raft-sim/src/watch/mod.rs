@@ -103,6 +103,16 @@ impl Watch {
         watched.view.settle(at);
     }
 
+    /// Checks one more invariant of a group from now on.
+    pub fn add_invariant(&self, group: GroupId, invariant: Box<dyn Invariant>) {
+        let mut state = self.state();
+        let watched = state
+            .groups
+            .entry(group)
+            .or_insert_with(|| Watched { view: View::default(), invariants: invariants::all() });
+        watched.invariants.push(invariant);
+    }
+
     /// Something that is no invariant of this module is wrong.
     pub fn report(&self, violation: Violation) {
         self.state().first.get_or_insert(violation);

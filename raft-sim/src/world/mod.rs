@@ -103,7 +103,7 @@ impl Sim {
         &mut self.rng
     }
 
-    /// `watch` is called after every step of a process; what it panics with ends the run.
+    /// `watch` is called after every step of a process that lives on; what it panics with ends the run.
     pub fn watch(&mut self, watch: impl FnMut(Duration, HostId) + 'static) {
         self.watchers.push(Box::new(watch));
     }
@@ -315,7 +315,8 @@ impl Sim {
         life.step(now, &net, arrived);
         let died = !life.fate().is_alive();
         if died {
-            self.kill(host);
+            // What its code did from there to the next await has no effect, and is not looked at.
+            return self.kill(host);
         }
         for watch in &mut self.watchers {
             watch(now, host);
