@@ -53,9 +53,9 @@ impl Race {
             cluster.group(at).expect("it runs").campaign();
         }
         let racing = |c: &Cluster<Journal>| {
-            [a, b].iter().all(|at| {
-                role(c, *at) == Some(Role::Candidate) && term(c, *at) == before.next()
-            })
+            [a, b]
+                .iter()
+                .all(|at| role(c, *at) == Some(Role::Candidate) && term(c, *at) == before.next())
         };
         assert!(cluster.run_until(100 * MS, racing).reached(), "there are two candidates");
         closed.store(true, Ordering::Relaxed);
@@ -172,7 +172,8 @@ fn m03_votes_of_an_earlier_term_do_not_count() {
         cluster.reboot(voter);
         cluster.run_for(10 * SECOND);
         assert_eq!(cluster.coverage().elections, elections, "an old vote was enough");
-        let votes = (before.0..=term(&cluster, candidate).0).map(|term| ledger.vote(host, Term(term)));
+        let votes =
+            (before.0..=term(&cluster, candidate).0).map(|term| ledger.vote(host, Term(term)));
         assert!(votes.flatten().count() > 10, "too few votes");
         ledger.check(&cluster, before);
         settle(&mut cluster, &mut Client::default());
@@ -295,9 +296,8 @@ fn led_at(seed: u64, count: u64, place: usize) -> (Cluster<Journal>, Vec<usize>)
 
 /// One of `able` leads soon; then there is no election for half a minute, and everything is answered.
 fn serves_without_elections(mut cluster: Cluster<Journal>, able: &[usize]) {
-    let led = |c: &Cluster<Journal>| {
-        c.leader().is_some_and(|at| able.contains(&at) && is_steady(c, at))
-    };
+    let led =
+        |c: &Cluster<Journal>| c.leader().is_some_and(|at| able.contains(&at) && is_steady(c, at));
     assert!(cluster.run_until(10 * TIMEOUT, led).reached(), "nobody who could leads");
     cluster.run_for(4 * TIMEOUT);
     let before = cluster.leaders();

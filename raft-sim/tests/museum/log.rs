@@ -47,7 +47,8 @@ fn m06_commit_counts_copies_that_exist() {
     each_seed(5, |seed| {
         let (mut cluster, _) = led(seed, 5);
         cluster.net().change_links(|link| {
-            (link.loss, link.duplicates, link.detours) = (PerMille(100), PerMille(100), PerMille(100));
+            (link.loss, link.duplicates, link.detours) =
+                (PerMille(100), PerMille(100), PerMille(100));
             link.detour = SECOND;
         });
         for at in 0..5 {

@@ -360,9 +360,9 @@ impl Ledger {
                 *gained.entry((*to, *term)).or_default() += 1;
             }
         }
-        let leaders: Vec<(Term, NodeId)> = cluster.watch().view(GROUP, |view| {
-            view.leaders.iter().map(|(term, node)| (*term, *node)).collect()
-        });
+        let leaders: Vec<(Term, NodeId)> = cluster
+            .watch()
+            .view(GROUP, |view| view.leaders.iter().map(|(term, node)| (*term, *node)).collect());
         for (term, node) in leaders.into_iter().filter(|(term, _)| *term > since) {
             let host = cluster.host(node.0 as usize - 1);
             let votes = gained.get(&(host, term)).copied().unwrap_or_default() + 1;
