@@ -1,4 +1,4 @@
-//! A deterministic simulator: the production code of nodes, stores and transports under one seed.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod checker;
