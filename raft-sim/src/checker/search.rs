@@ -4,7 +4,7 @@ use super::bitset::BitSet;
 use super::budget::Meter;
 use super::events::{Event, Events, Interval, Place};
 use super::memo::Memo;
-use super::model::Model;
+use super::model::{Model, Rank};
 use super::{Partial, Why};
 use crate::history::{History, OpId};
 
@@ -16,14 +16,14 @@ pub(super) enum Found {
     None(Partial),
 }
 
-/// One operation of the part. Those of known outcome come first, so that the set of linearized ones has no
-/// holes that never close.
+/// One operation of the part. Those that returned come before those of unknown outcome.
 struct Candidate<'a, M: Model> {
     id: OpId,
     input: &'a M::Input,
     output: Option<&'a M::Output>,
     /// It changes nothing.
     observes: bool,
+    rank: Option<Rank>,
     /// An operation of unknown outcome with the same input, called before this one. Each can stand for the
     /// other, so that only one of the two orders need be looked at.
     twin: Option<usize>,
@@ -39,24 +39,50 @@ struct Frame<S> {
 }
 
 /// A depth-first search (Wing and Gong) over what may come next: any operation that was called before the
-/// first return in the list. Three things cut it short, and change no verdict:
+/// first return in the list. Some things cut it short, and change no verdict:
 ///
-/// - a configuration in which the search has been is not entered again ([`Memo`], Lowe);
+/// - an operation waits for those of lower [rank](Model::rank);
+/// - a configuration in which the search has been, or a better one, is not entered again ([`Memo`], Lowe);
 /// - an operation that [observes](Model::observes) and can be done now is done now: it could stand here in
 ///   any order that has it later;
-/// - of equal operations of unknown outcome, the one called first is linearized first. One that would
-///   change nothing is left out.
+/// - an operation of unknown outcome is done only if it changes something and one that may come next
+///   [notices](Model::notices);
+/// - of equal operations of unknown outcome, the one called first is done first.
+///
+/// Why they can be used together: of all orders that explain what is left, take one with the fewest
+/// operations of unknown outcome. Leaving one of them out, or taking its equal in its place, or an observer
+/// to the front, gives another such order; so the search may take its first step. If it was there before, in
+/// a configuration as good, what is left to do there was as little. So a search that ends without an order
+/// was never anywhere from where there is one.
+///
+/// Operations of unknown outcome are tried when no other leads on: whoever does them at once is mostly
+/// wrong, and learns of it late.
 pub(super) struct Search<'a, M: Model> {
     model: &'a M,
     candidates: Vec<Candidate<'a, M>>,
     events: Events,
+    /// The operations that returned and are linearized.
     done: BitSet,
+    /// The operations of unknown outcome that are linearized.
+    spent: BitSet,
     memo: Memo<M::State>,
     state: M::State,
     frames: Vec<Frame<M::State>>,
+    /// The ranks of all operations that have one, lowest first. They are linearized in this order.
+    ranks: Vec<Rank>,
+    /// How many of those are linearized.
+    ranked: usize,
     /// How many operations that returned are not linearized.
     open: usize,
     longest: Option<Partial>,
+}
+
+/// Where the search looks for what comes next.
+#[derive(Clone, Copy)]
+struct Look {
+    place: Place,
+    /// Whether at operations of unknown outcome, which is the second time that it looks.
+    again: bool,
 }
 
 /// What became of an attempt to linearize an operation.
@@ -82,13 +108,18 @@ impl<'a, M: Model> Search<'a, M> {
             Interval { called: op.called.position, returned }
         };
         let intervals: Vec<_> = candidates.iter().map(interval).collect();
+        let mut ranks: Vec<_> = candidates.iter().filter_map(|candidate| candidate.rank).collect();
+        ranks.sort_unstable();
         Self {
             model,
             events: Events::new(&intervals),
             done: BitSet::new(candidates.len()),
+            spent: BitSet::new(candidates.len()),
             memo: Memo::new(memo_bytes_max),
             state: model.init(),
             frames: Vec::new(),
+            ranks,
+            ranked: 0,
             open: candidates.iter().filter(|candidate| candidate.output.is_some()).count(),
             longest: None,
             candidates,
@@ -97,17 +128,26 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// Looks until it is certain, or until the meter says stop.
     pub(super) fn run(mut self, meter: &mut Meter<'_>) -> Result<Found, Why> {
-        let mut place = self.events.first();
+        let mut look = Look { place: self.events.first(), again: false };
         while self.open > 0 {
+            let Look { place, again } = look;
             let event = self.events.event(place).expect("what is open has a return in the list");
             let next = match event {
+                Event::Call(op) if self.candidates[op].output.is_none() != again => {
+                    Some(Look { place: self.events.after(place), again })
+                }
                 Event::Call(op) => {
                     meter.step()?;
                     match self.linearize(op, place)? {
-                        Tried::Linearized => Some(self.events.first()),
-                        Tried::No => Some(self.events.after(place)),
+                        Tried::Linearized => {
+                            Some(Look { place: self.events.first(), again: false })
+                        }
+                        Tried::No => Some(Look { place: self.events.after(place), again }),
                         Tried::DeadEnd => self.backtrack(),
                     }
+                }
+                Event::Return(_) if !again => {
+                    Some(Look { place: self.events.first(), again: true })
                 }
                 Event::Return(op) => {
                     self.note(op);
@@ -115,7 +155,7 @@ impl<'a, M: Model> Search<'a, M> {
                 }
             };
             match next {
-                Some(next) => place = next,
+                Some(next) => look = next,
                 None => return Ok(Found::None(self.longest.expect("noted at the first return"))),
             }
         }
@@ -125,40 +165,79 @@ impl<'a, M: Model> Search<'a, M> {
     /// Does an operation next, if it can be and the search has not been there.
     fn linearize(&mut self, op: usize, place: Place) -> Result<Tried, Why> {
         let candidate = &self.candidates[op];
-        if candidate.twin.is_some_and(|twin| !self.done.contains(twin)) {
+        if !self.is_ranked_next(candidate)
+            || candidate.twin.is_some_and(|twin| !self.spent.contains(twin))
+        {
             return Ok(Tried::No);
         }
         let Some(after) = self.model.step(&self.state, candidate.input, candidate.output) else {
             return Ok(Tried::No);
         };
         let unchanged = after == self.state;
-        if unchanged && candidate.output.is_none() {
+        if candidate.output.is_none() && (unchanged || !self.is_noticed(op, &after)) {
             return Ok(Tried::No);
         }
         let forced = unchanged && candidate.observes;
-        self.done.toggle(op);
-        if !self.memo.insert(&self.done, &after, self.model.state_bytes(&after))? {
-            self.done.toggle(op);
+        self.mark(op);
+        let bytes = self.model.state_bytes(&after);
+        if !self.memo.insert(&self.done, &self.spent, &after, bytes)? {
+            self.mark(op);
             return Ok(if forced { Tried::DeadEnd } else { Tried::No });
         }
-        self.open -= usize::from(candidate.output.is_some());
         self.events.lift(place);
         let before = std::mem::replace(&mut self.state, after);
         self.frames.push(Frame { place, op, before, forced });
         Ok(Tried::Linearized)
     }
 
+    /// Whether any operation that may come next might notice that this one of unknown outcome was done.
+    /// If none does, the order is as good without it.
+    fn is_noticed(&self, op: usize, after: &M::State) -> bool {
+        let mut place = self.events.first();
+        while let Some(Event::Call(other)) = self.events.event(place) {
+            let candidate = &self.candidates[other];
+            if other != op
+                && self.is_ranked_next(candidate)
+                && self.model.notices(after, candidate.input, candidate.output)
+            {
+                return true;
+            }
+            place = self.events.after(place);
+        }
+        false
+    }
+
+    /// Whether no operation of a lower rank is left.
+    fn is_ranked_next(&self, candidate: &Candidate<'_, M>) -> bool {
+        candidate.rank.is_none_or(|rank| self.ranks[self.ranked] == rank)
+    }
+
+    /// Notes that an operation is linearized, or is no more.
+    fn mark(&mut self, op: usize) {
+        let Candidate { output, rank, .. } = self.candidates[op];
+        if output.is_none() {
+            return self.spent.toggle(op);
+        }
+        let ranked = usize::from(rank.is_some());
+        if self.done.contains(op) {
+            (self.open, self.ranked) = (self.open + 1, self.ranked - ranked);
+        } else {
+            (self.open, self.ranked) = (self.open - 1, self.ranked + ranked);
+        }
+        self.done.toggle(op);
+    }
+
     /// Takes back the last operation that need not have been next: where to look on, or `None` if there
     /// is no such operation.
-    fn backtrack(&mut self) -> Option<Place> {
+    fn backtrack(&mut self) -> Option<Look> {
         loop {
             let frame = self.frames.pop()?;
             self.events.unlift(frame.place);
-            self.done.toggle(frame.op);
-            self.open += usize::from(self.candidates[frame.op].output.is_some());
+            self.mark(frame.op);
+            let again = self.candidates[frame.op].output.is_none();
             self.state = frame.before;
             if !frame.forced {
-                return Some(self.events.after(frame.place));
+                return Some(Look { place: self.events.after(frame.place), again });
             }
         }
     }
@@ -189,7 +268,8 @@ fn candidates<'a, M: Model>(
             let equal = |other: &Candidate<'_, M>| !returned && other.input == input;
             // Where all returned the twin is none; and the unknown ones come after those that returned.
             let twin = candidates.iter().rposition(|other| other.output.is_none() && equal(other));
-            candidates.push(Candidate { id: *id, input, output, observes, twin });
+            let rank = output.and_then(|output| model.rank(input, output));
+            candidates.push(Candidate { id: *id, input, output, observes, rank, twin });
         }
     }
     candidates
