@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod disk;
 
 pub use disk::{Keep, Mount, SimDisk};
