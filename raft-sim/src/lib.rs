@@ -3,6 +3,7 @@
 
 pub mod checker;
 pub mod cluster;
+pub mod conformance;
 pub mod disk;
 pub mod history;
 pub mod invariants;

@@ -8,7 +8,7 @@ use common::*;
 use raft_core::{ClusterId, NodeId, Storage, StorageError, WriteOp};
 use raft_sim::disk::{Failure, OpKind};
 use raft_sim::{Keep, SimDisk};
-use raft_storage::{Identity, Wal, read_identity};
+use raft_storage::{Identity, Wal, WalOptions, read_identity};
 
 async fn refusal(disk: &SimDisk, identity: Identity) -> StorageError {
     Wal::open(Arc::new(disk.mount()), identity, SMALL).await.err().expect("refused")
@@ -195,5 +195,37 @@ fn a_write_that_is_given_up_stops_the_store() {
         drop(given_up);
         let next = wal.write(vec![hard_state(1, 2)]).await;
         assert!(matches!(next, Err(StorageError::Failed { .. })), "{next:?}");
+    });
+}
+
+/// Copying live entries forward must not make sound copies of what a lost batch had overwritten.
+#[test]
+fn a_batch_that_the_disk_lost_is_noticed_when_its_segment_is_copied_forward() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let options = WalOptions { fill_bytes: 0, ..SMALL };
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
+        let old = (1..=3).map(|index| command(1, index, "old")).collect();
+        wal.write(vec![hard_state(1, 1), write(1, WriteOp::Append(old))]).await.expect("write");
+        disk.fail(OpKind::Write, 1, Failure::Lost);
+        let new = vec![command(2, 2, "new")];
+        wal.write(vec![hard_state(1, 2), write(1, WriteOp::Append(new))]).await.expect("write");
+        wal.write(vec![hard_state(2, 1)]).await.expect("write");
+        for index in 1..2000 {
+            let entry = vec![command(1, index, vec![1; 100])];
+            let mut writes = vec![write(2, WriteOp::Append(entry))];
+            if index % 20 == 0 {
+                take_snapshot(&wal, 2, id(1, index), vec![2; 10]).await.expect("snapshot");
+                writes.push(write(2, WriteOp::Compact(id(1, index))));
+            }
+            if let Err(error) = wal.write(writes).await {
+                assert!(error.to_string().contains("0000000000000001.wal"), "{error}");
+                drop(wal);
+                let error = refusal(&disk, IDENTITY).await;
+                assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
+                return;
+            }
+        }
+        panic!("entries were copied out of a segment that is not whole");
     });
 }
