@@ -1,12 +1,12 @@
 //! The log: entries 6 to 9 of the museum.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use raft_core::{LogIndex, Role};
+use raft_core::{LogIndex, Message, Role};
 use raft_sim::disk::{OpKind, SyncGate};
 use raft_sim::net::{HostId, Kind, PerMille, Verdict};
-use raft_sim::{Cluster, Keep};
+use raft_sim::{Cluster, ClusterConfig, Keep};
 
 use super::support::*;
 
@@ -63,6 +63,60 @@ fn m06_commit_counts_copies_that_exist() {
         assert!(client.acked().len() > 100, "only {}", client.acked().len());
         cluster.net().change_links(|link| *link = Default::default());
         settle(&mut cluster, &mut client);
+    });
+}
+
+/// Museum 6: copies of an entry of an earlier term are no reason to call it committed: somebody without it, and
+/// with an entry of a later term, may still be elected (paper, figure 8).
+#[test]
+fn m06_entries_of_an_earlier_term_are_not_committed_by_counting() {
+    each_seed(10, |seed| {
+        let mut config = ClusterConfig::new(seed, 5);
+        // Each entry travels alone.
+        config.raft = |raft| raft.append_bytes_max = 1;
+        let (mut cluster, first) = led_by(config);
+        let [second, third, fourth, last] = others(&cluster, &[first])[..] else { unreachable!() };
+        let (old, mut client) = (term(&cluster, first), Client::default());
+        let stands = Arc::new(AtomicU32::new(0));
+        let who = Arc::clone(&stands);
+        cluster.net().set_filter(move |letter| match letter.envelope.map(|it| &it.message) {
+            Some(Message::PreVote(_)) if letter.from.0 != who.load(Ordering::Relaxed) => Verdict::Drop,
+            Some(Message::AppendEntries(request))
+                if request.entries.iter().any(|entry| entry.id.term > old) =>
+            {
+                Verdict::Drop
+            }
+            _ => Verdict::Pass,
+        });
+        let stand = |cluster: &mut Cluster<Journal>, at: usize| {
+            stands.store(cluster.host(at).0, Ordering::Relaxed);
+            let newest = (0..5).map(|at| term(cluster, at)).max();
+            let leads = |c: &Cluster<Journal>| c.leader() == Some(at) && Some(term(c, at)) > newest;
+            assert!(cluster.run_until(RECOVERY, leads).reached(), "nobody else stands");
+        };
+        // (a), (b): an entry on two nodes; then an entry of a later term on one.
+        let sides = [cluster.hosts(&[first, second]), cluster.hosts(&[third, fourth, last])];
+        cluster.net().partition(&[&sides[0], &sides[1]]);
+        let number = client.propose(&mut cluster, first);
+        let index = cluster.status(first).expect("it runs").last.index;
+        stand(&mut cluster, last);
+        cluster.run_for(20 * MS);
+        cluster.kill(last);
+        // (c): the entry on four nodes, by a leader of a third term, none of whose own entries is.
+        cluster.net().heal();
+        stand(&mut cluster, first);
+        cluster.run_for(100 * MS);
+        for at in [second, third, fourth] {
+            let has = cluster.status(at).map(|status| (status.durable, status.last.term));
+            assert_eq!(has, Some((index, old)), "node {at} has the entry");
+        }
+        assert!(cluster.status(first).expect("it runs").commit < index, "by counting");
+        // (d): it is overwritten.
+        cluster.kill(first);
+        cluster.restart(last);
+        stand(&mut cluster, last);
+        settle(&mut cluster, &mut client);
+        assert!(!cluster.peek(0, Journal::numbers).expect("it runs").contains(&number));
     });
 }
 
