@@ -33,6 +33,9 @@
 //! # Ok::<(), kv::CommandError>(())
 //! ```
 
+#[macro_use]
+mod planted;
+
 mod blob;
 mod clerk;
 mod codec;

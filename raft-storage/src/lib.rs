@@ -32,6 +32,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod planted;
+
 mod codec;
 mod disk;
 mod health;

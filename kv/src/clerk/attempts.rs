@@ -107,6 +107,9 @@ impl Inner {
                     attempts.cause = Cause::Unreachable;
                     Next::Pause
                 }
+                Ok(Err(_)) | Err(_) if planted!(UnknownRetriedAsNew) && ticket.is_some() => {
+                    Next::Fail(Failure::SessionExpired)
+                }
                 Ok(Err(_)) | Err(_) => self.on_silence(attempts, Cause::NoReply, &target),
             };
             match next {
@@ -141,7 +144,7 @@ impl Inner {
     /// There is no answer that means anything: the attempt may have had its effect.
     fn on_silence(&self, attempts: &mut Attempts, cause: Cause, target: &Address) -> Next {
         self.state().route.rotate(target);
-        attempts.doubt = true;
+        attempts.doubt = !planted!(UnknownIsNotDone);
         attempts.cause = cause;
         Next::Pause
     }

@@ -138,6 +138,10 @@ impl Store {
 
     fn write_once(&mut self, index: LogIndex, ticket: Ticket, write: &Write<'_>) -> Output {
         if let Admission::Repeated(reply) = self.sessions.admit(ticket, self.log_time)? {
+            if planted!(RepeatedWriteApplied) {
+                let outcome = self.write(index, write).unwrap_or_else(Outcome::Refused);
+                return Ok(Reply { index, outcome });
+            }
             return Ok(reply);
         }
         let outcome = self.write(index, write).unwrap_or_else(Outcome::Refused);

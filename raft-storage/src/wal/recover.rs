@@ -148,7 +148,9 @@ impl Walk {
         if batch.position == SEGMENT_HEADER_BYTES {
             self.check_start(segment, batch)?;
         }
-        if batch.number != self.recovered.next_batch || !self.recovered.unused.is_empty() {
+        if planted!(RecycledRecordsAccepted) {
+            self.recovered.next_batch = batch.number.max(self.recovered.next_batch);
+        } else if batch.number != self.recovered.next_batch || !self.recovered.unused.is_empty() {
             let due = self.recovered.next_batch;
             let (file, flaw) = self.open_end.clone().unwrap_or_else(|| {
                 let file = segment_name(
