@@ -80,7 +80,9 @@ fn m06_entries_of_an_earlier_term_are_not_committed_by_counting() {
         let stands = Arc::new(AtomicU32::new(0));
         let who = Arc::clone(&stands);
         cluster.net().set_filter(move |letter| match letter.envelope.map(|it| &it.message) {
-            Some(Message::PreVote(_)) if letter.from.0 != who.load(Ordering::Relaxed) => Verdict::Drop,
+            Some(Message::PreVote(_)) if letter.from.0 != who.load(Ordering::Relaxed) => {
+                Verdict::Drop
+            }
             Some(Message::AppendEntries(request))
                 if request.entries.iter().any(|entry| entry.id.term > old) =>
             {
