@@ -92,7 +92,8 @@ fn run(seed: u64, reads: Reads) -> (Registers, u64) {
         Arc::new(Server { group: group.clone(), reads }) as Arc<dyn Service>
     };
     let mut cluster = Cluster::start_serving(config, Number::default, server);
-    let recorder = Recorder::new();
+    let trace = cluster.sim().trace().clone();
+    let recorder = Recorder::with_clock(move || trace.now());
     for client in 1..=3 {
         let host = cluster.sim().add_host(&format!("client{client}"));
         let recording = recorder.client();

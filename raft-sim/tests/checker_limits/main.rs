@@ -1,7 +1,6 @@
 //! The checker's limits: what is too hard is undecided, the same on every machine, and hides nothing.
 
 mod store;
-mod tmp;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
