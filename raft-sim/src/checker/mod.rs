@@ -50,7 +50,7 @@ use crate::history::{History, OpId};
 
 pub use budget::{Budget, Limits};
 pub use minimise::{Core, minimise};
-pub use model::Model;
+pub use model::{Model, Rank, RankRole};
 
 /// What the checker found.
 #[derive(Clone, PartialEq, Eq, Debug)]

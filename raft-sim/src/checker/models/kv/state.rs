@@ -162,6 +162,45 @@ impl KvState {
         Some(Self { index: advanced, ..self })
     }
 
+    /// Whether this was got, or may be after some appends.
+    pub(super) fn is_start_of(&self, got: &Got) -> bool {
+        match got {
+            Got::Missing => !self.exists(),
+            Got::MissingOrEmpty => self.len() == 0,
+            // The appends have versions that may be as well, if this one's may.
+            Got::Found { value, version } => {
+                self.may_become(value) && version.is_none_or(|version| self.version_may_be(version))
+            }
+        }
+    }
+
+    /// Whether a compare-and-set may have this outcome, now or after some appends.
+    pub(super) fn may_meet(&self, expect: &Expect, output: Option<&KvOutput>) -> bool {
+        match output {
+            Some(KvOutput::Mismatch { current, .. }) => match current {
+                Current::Untold => true,
+                Current::Absent => !self.exists(),
+                Current::Version(version) => self.version_may_be(*version),
+            },
+            _ => match expect {
+                Expect::Absent => !self.exists(),
+                Expect::Value(value) => self.may_become(value),
+                Expect::Version(version) => self.version_may_be(*version),
+            },
+        }
+    }
+
+    /// Whether appends may lead to this value, if it is not the value already.
+    fn may_become(&self, value: &Bytes) -> bool {
+        let Some(item) = &self.item else { return true };
+        value.get(..item.value.len()).is_some_and(|start| item.value.is(start))
+    }
+
+    /// Whether this may be the version, or that of an append to come.
+    fn version_may_be(&self, version: u64) -> bool {
+        self.item.as_ref().is_none_or(|item| item.version.may_be(version))
+    }
+
     /// The item has this version, which it may have.
     fn with_version(&self, version: u64) -> Self {
         let item = self.item.clone();
