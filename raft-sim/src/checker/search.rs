@@ -56,7 +56,7 @@ struct Frame<S> {
 /// was never anywhere from where there is one.
 ///
 /// Operations of unknown outcome are tried when no other leads on: whoever does them at once is mostly
-/// wrong, and learns of it late.
+/// wrong, and learns of it late. And few of them in a row at first: see [`Bounds`].
 pub(super) struct Search<'a, M: Model> {
     model: &'a M,
     candidates: Vec<Candidate<'a, M>>,
@@ -72,9 +72,23 @@ pub(super) struct Search<'a, M: Model> {
     ranks: Vec<Rank>,
     /// How many of those are linearized.
     ranked: usize,
-    /// How many operations that returned are not linearized.
+    /// How many operations returned: the first candidates.
+    returned: usize,
+    /// How many of them are not linearized.
     open: usize,
     longest: Option<Partial>,
+    unknown_max: usize,
+    /// Something was left out that was one too many.
+    cut_short: bool,
+}
+
+/// The bounds of one search.
+pub(super) struct Bounds {
+    /// Bytes to remember.
+    pub(super) memo_bytes_max: usize,
+    /// How many operations of unknown outcome are done one right after the other. A search with a small
+    /// bound finds the order quickly if there is one, for in most orders they are far apart.
+    pub(super) unknown_max: usize,
 }
 
 /// Where the search looks for what comes next.
@@ -99,7 +113,7 @@ impl<'a, M: Model> Search<'a, M> {
         model: &'a M,
         history: &'a History<M::Input, M::Output>,
         part: &[OpId],
-        memo_bytes_max: usize,
+        bounds: &Bounds,
     ) -> Self {
         let candidates = candidates(model, history, part);
         let interval = |candidate: &Candidate<'_, M>| {
@@ -110,17 +124,21 @@ impl<'a, M: Model> Search<'a, M> {
         let intervals: Vec<_> = candidates.iter().map(interval).collect();
         let mut ranks: Vec<_> = candidates.iter().filter_map(|candidate| candidate.rank).collect();
         ranks.sort_unstable();
+        let open = candidates.iter().filter(|candidate| candidate.output.is_some()).count();
         Self {
             model,
             events: Events::new(&intervals),
-            done: BitSet::new(candidates.len()),
-            spent: BitSet::new(candidates.len()),
-            memo: Memo::new(memo_bytes_max),
+            done: BitSet::new(open),
+            spent: BitSet::new(candidates.len() - open),
+            memo: Memo::new(bounds.memo_bytes_max),
             state: model.init(),
             frames: Vec::new(),
             ranks,
             ranked: 0,
-            open: candidates.iter().filter(|candidate| candidate.output.is_some()).count(),
+            unknown_max: bounds.unknown_max,
+            cut_short: false,
+            open,
+            returned: open,
             longest: None,
             candidates,
         }
@@ -128,6 +146,16 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// Looks until it is certain, or until the meter says stop.
     pub(super) fn run(mut self, meter: &mut Meter<'_>) -> Result<Found, Why> {
+        match self.look(meter)? {
+            true => Ok(Found::Order),
+            // With more steps the bound will be higher as well.
+            false if self.cut_short => Err(Why::Steps),
+            false => Ok(Found::None(self.longest.expect("noted at the first return"))),
+        }
+    }
+
+    /// Whether there is an order.
+    fn look(&mut self, meter: &mut Meter<'_>) -> Result<bool, Why> {
         let mut look = Look { place: self.events.first(), again: false };
         while self.open > 0 {
             let Look { place, again } = look;
@@ -156,17 +184,27 @@ impl<'a, M: Model> Search<'a, M> {
             };
             match next {
                 Some(next) => look = next,
-                None => return Ok(Found::None(self.longest.expect("noted at the first return"))),
+                None => return Ok(false),
             }
         }
-        Ok(Found::Order)
+        Ok(true)
+    }
+
+    /// Looks for the longest order that can be shown to people. Ranks are not asked: with them the search
+    /// knows that an operation is out of place long before a reader could.
+    pub(super) fn explain(mut self, meter: &mut Meter<'_>) -> Option<Partial> {
+        self.ranks.clear();
+        self.candidates.iter_mut().for_each(|candidate| candidate.rank = None);
+        // Whether it came to an end does not matter.
+        let _ = self.look(meter);
+        self.longest
     }
 
     /// Does an operation next, if it can be and the search has not been there.
     fn linearize(&mut self, op: usize, place: Place) -> Result<Tried, Why> {
         let candidate = &self.candidates[op];
         if !self.is_ranked_next(candidate)
-            || candidate.twin.is_some_and(|twin| !self.spent.contains(twin))
+            || candidate.twin.is_some_and(|twin| !self.spent.contains(self.unknown(twin)))
         {
             return Ok(Tried::No);
         }
@@ -175,6 +213,10 @@ impl<'a, M: Model> Search<'a, M> {
         };
         let unchanged = after == self.state;
         if candidate.output.is_none() && (unchanged || !self.is_noticed(op, &after)) {
+            return Ok(Tried::No);
+        }
+        if candidate.output.is_none() && self.unknown_in_a_row() == self.unknown_max {
+            self.cut_short = true;
             return Ok(Tried::No);
         }
         let forced = unchanged && candidate.observes;
@@ -207,16 +249,27 @@ impl<'a, M: Model> Search<'a, M> {
         false
     }
 
+    /// How many operations of unknown outcome were done last.
+    fn unknown_in_a_row(&self) -> usize {
+        let unknown = |frame: &&Frame<M::State>| self.candidates[frame.op].output.is_none();
+        self.frames.iter().rev().take(self.unknown_max).take_while(unknown).count()
+    }
+
     /// Whether no operation of a lower rank is left.
     fn is_ranked_next(&self, candidate: &Candidate<'_, M>) -> bool {
         candidate.rank.is_none_or(|rank| self.ranks[self.ranked] == rank)
+    }
+
+    /// An operation's number among those of unknown outcome.
+    fn unknown(&self, op: usize) -> usize {
+        op - self.returned
     }
 
     /// Notes that an operation is linearized, or is no more.
     fn mark(&mut self, op: usize) {
         let Candidate { output, rank, .. } = self.candidates[op];
         if output.is_none() {
-            return self.spent.toggle(op);
+            return self.spent.toggle(self.unknown(op));
         }
         let ranked = usize::from(rank.is_some());
         if self.done.contains(op) {

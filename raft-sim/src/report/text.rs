@@ -53,7 +53,7 @@ fn at_first(state: &str) -> String {
 
 fn table(text: &mut String, operations: &[&Shown]) -> fmt::Result {
     let timed = operations.iter().any(|shown| !shown.called.time.is_zero());
-    let head = if timed { "  time of call" } else { "" };
+    let head = if timed { "    called at" } else { "" };
     writeln!(
         text,
         "  {:>6}  {:>6}  {:>8}  {:>8}{head}  operation",
@@ -65,7 +65,7 @@ fn table(text: &mut String, operations: &[&Shown]) -> fmt::Result {
         let called = shown.called.position;
         write!(text, "  {id:>6}  {client:>6}  {called:>8}  {returned:>8}")?;
         if timed {
-            write!(text, "  {:>12}", format!("{:.3?}", shown.called.time))?;
+            write!(text, "  {:>10.6}s", shown.called.time.as_secs_f64())?;
         }
         writeln!(text, "  {}", shorten(&shown.words, WORDS_MAX))?;
     }

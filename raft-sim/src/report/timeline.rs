@@ -72,7 +72,7 @@ impl Grid {
         let open = if returned.is_none() { " open" } else { "" };
         let number =
             shown.placed.as_ref().map(|(place, _)| format!("{place}. ")).unwrap_or_default();
-        let label = shorten(&format!("{number}{}", shown.words), (width / CHARACTER).max(1));
+        let label = start_of(&format!("{number}{}", shown.words), width / CHARACTER);
         format!(
             "<g class=\"{}{open}\" id=\"op{}\"><title>{}</title>\
              <rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{BAR}\" rx=\"4\"/>\
@@ -87,11 +87,20 @@ impl Grid {
     }
 }
 
+/// As much as there is room for.
+fn start_of(words: &str, room: usize) -> String {
+    if words.chars().count() <= room {
+        return words.into();
+    }
+    let start: String = words.chars().take(room.saturating_sub(1)).collect();
+    start + "\u{2026}"
+}
+
 /// All that is known of an operation.
 fn details(shown: &Shown) -> String {
     let mut details =
         format!("{} by client {}\n{}\n", shown.id, shown.client, shorten(&shown.words, 2_000));
-    let at = |at: super::Moment| format!("position {}, {:.6?}", at.position, at.time);
+    let at = |at: super::Moment| format!("position {}, {:.6}s", at.position, at.time.as_secs_f64());
     details += &format!("called at {}\n", at(shown.called));
     details += &match shown.returned {
         Some(returned) => format!("returned at {}\n", at(returned)),

@@ -19,15 +19,16 @@ fn with_steps(steps: u64) -> Limits {
 
 #[test]
 fn long_histories_are_decided_in_few_steps_where_clients_are_told_much() {
-    let few =
-        Workload { key: "k", clients: 5, count: 2_000, tells: Tells::Little, lost_percent: 0 };
-    let many = Workload { clients: 15, ..few };
+    let few = Workload { key: "k", clients: 5, count: 500, tells: Tells::Little, lost_percent: 0 };
+    let versions = Workload { clients: 15, count: 2_000, tells: Tells::Versions, ..few };
     for (workload, steps) in [
-        (few, 500_000),
-        (Workload { tells: Tells::Lengths, ..many }, 500_000),
-        (Workload { tells: Tells::Versions, ..many }, 100_000),
-        (Workload { tells: Tells::Versions, count: 10_000, ..many }, 500_000),
-        (Workload { tells: Tells::Versions, lost_percent: 1, ..many }, 500_000),
+        (few, 50_000),
+        (Workload { count: 200, lost_percent: 1, ..few }, 500_000),
+        (Workload { tells: Tells::Lengths, ..versions }, 500_000),
+        (versions, 20_000),
+        (Workload { count: 10_000, ..versions }, 100_000),
+        (Workload { lost_percent: 1, ..versions }, 50_000),
+        (Workload { count: 400, lost_percent: 3, ..versions }, 50_000),
     ] {
         let operations = workload.run(&mut Rng::with_seed(1));
         let mut stale = operations.clone();
