@@ -1,4 +1,5 @@
-//! Conformance kits: whether somebody's [`Storage`](raft_core::Storage) keeps what a node relies on.
+//! Conformance kits: whether somebody's [`Storage`](raft_core::Storage) or
+//! [`Transport`](raft_core::Transport) keeps what a node relies on.
 //!
 //! A kit is given a way to open the thing, drives it through everything that the trait's contract speaks of, and
 //! returns what it did, or the first [`Violation`]: which property does not hold, in which step, under which
@@ -6,9 +7,15 @@
 
 use std::fmt;
 
+mod clock;
 mod storage;
+mod transport;
 
+pub use clock::Clock;
 pub use storage::{StorageKit, StorageProperty, StorageReport, storage};
+pub use transport::{
+    Endpoints, LinkControl, LinkState, TransportKit, TransportProperty, TransportReport, transport,
+};
 
 /// A property that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -244,14 +244,14 @@ fn readers_are_undisturbed(subject: &Subject<'_, u64>, place: u64) -> Verdict<()
             subject.run(&*store, &snapshot(1, id(1, index), len)).await?;
             let compact = Step::Write(vec![write(1, WriteOp::Compact(id(1, index)))]);
             subject.run(&*store, &compact).await?;
-            let opened = subject.clock.within(store.open_snapshot(group)).await?;
+            let opened = subject.within(store.open_snapshot(group)).await?;
             let newest = opened.filter(|reader| reader.meta() == &meta(id(1, index)));
             let none = || flaw(Property::SnapshotsKept, format!("no snapshot of {index} to open"));
             // Of every other one, so that some files have readers and some have not.
             readers.extend(newest.map(Some).ok_or_else(none)?.filter(|_| index % 2 == 1));
             for reader in &mut readers {
                 let (last, total) = (reader.meta().last, reader.total());
-                let read = subject.clock.within(read_all(&mut **reader)).await;
+                let read = subject.within(read_all(&mut **reader)).await;
                 let wanted = pattern(last.index.0, total as usize);
                 if read.is_ok_and(|read| read == wanted) {
                     continue;
@@ -273,13 +273,12 @@ fn unfinished_leaves_nothing(subject: &Subject<'_, u64>, place: u64) -> Verdict<
         let work = async {
             let store = open_and_judge(subject, place, &empty, 0).await?;
             let group = GroupId(5);
-            let mut writer =
-                subject.clock.within(store.create_snapshot(group, meta(id(1, 9)))).await?;
+            let mut writer = subject.within(store.create_snapshot(group, meta(id(1, 9)))).await?;
             let data = pattern(9, 500_000);
-            subject.clock.within(write_pieces(&mut *writer, &data, 5000)).await?;
+            subject.within(write_pieces(&mut *writer, &data, 5000)).await?;
             drop(writer);
             tokio::task::yield_now().await;
-            match subject.clock.within(store.open_snapshot(group)).await? {
+            match subject.within(store.open_snapshot(group)).await? {
                 Some(_) => Err(flaw(Property::UnfinishedLeavesNothing, "it can be opened").into()),
                 None => Ok(()),
             }
@@ -335,7 +334,7 @@ fn chunks_are_checked(subject: &Subject<'_, u64>, next: &mut impl FnMut() -> u64
             }
             Ok(())
         };
-        subject.expect(name, subject.clock.live(subject.clock.within::<_, Trouble>(work)))?;
+        subject.expect(name, subject.clock.live(subject.within::<_, Trouble>(work)))?;
     }
     Ok(())
 }

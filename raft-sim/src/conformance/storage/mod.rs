@@ -5,7 +5,7 @@ use std::fmt;
 
 use raft_core::{Storage, StorageError};
 
-use super::Violation;
+use super::{Clock, Violation};
 use crate::disk::Mount;
 
 mod failing;
@@ -17,7 +17,7 @@ mod rot;
 mod subject;
 mod workload;
 
-use subject::{Clock, Factory, OnDisks, Subject};
+use subject::{Factory, OnDisks, Subject};
 
 /// What a [`Storage`] has to keep.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -15,7 +15,7 @@ use raft_core::{
 use super::model::Snapshot;
 use super::workload::Step;
 use super::{Opened, StorageKit, StorageProperty, Verdict};
-use crate::conformance::Violation;
+use crate::conformance::{Clock, Violation};
 use crate::disk::{Mount, SimDisk};
 
 /// An operation that is polled more often is taken to be in a loop.
@@ -58,15 +58,6 @@ impl Open<u64> for OnDisks<'_> {
         disk.unmount();
         self.open.open(disk.mount())
     }
-}
-
-/// The clock of the lives of a store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Clock {
-    /// Time jumps when there is nothing to do: nothing else than a simulated disk may be waited for.
-    Paused,
-    /// For stores that use threads or devices.
-    Real,
 }
 
 /// A store, and how it is examined.
@@ -124,20 +115,13 @@ pub(super) struct Found {
     pub(super) groups: BTreeMap<GroupId, (Persisted, Option<Snapshot>)>,
 }
 
-/// One life of a store: a runtime of its own, which takes everything with it at the end.
-impl Clock {
-    pub(super) fn live<T>(self, life: impl Future<Output = T>) -> T {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().start_paused(self == Self::Paused).build();
-        runtime.unwrap_or_else(|error| panic!("cannot make a runtime: {error}")).block_on(life)
-    }
-
+impl<P> Subject<'_, P> {
     /// Waits for an operation, but not for ever.
     pub(super) async fn within<T, E: Into<Trouble>>(
-        self,
+        &self,
         operation: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Trouble> {
-        let limit = Duration::from_secs(if self == Self::Paused { 3600 } else { 60 });
+        let limit = Duration::from_secs(if self.clock == Clock::Paused { 3600 } else { 60 });
         // A store that is always busy keeps a paused clock from moving.
         let mut polls = 0;
         tokio::pin!(operation);
@@ -153,16 +137,13 @@ impl Clock {
             Ok(None) | Err(_) => Err(flaw(StorageProperty::Ends, "it was given up").into()),
         }
     }
-}
-
-impl<P> Subject<'_, P> {
     pub(super) async fn open(&self, place: P) -> Result<Box<dyn Storage>, Trouble> {
-        self.clock.within(self.open.open(place)).await
+        self.within(self.open.open(place)).await
     }
 
     /// Does a step.
     pub(super) async fn run(&self, store: &dyn Storage, step: &Step) -> Result<(), Trouble> {
-        self.clock.within(run(store, step, &mut |_, _| {})).await
+        self.within(run(store, step, &mut |_, _| {})).await
     }
 
     /// Does a step, and tells of every snapshot that can be opened meanwhile.
@@ -172,7 +153,7 @@ impl<P> Subject<'_, P> {
         step: &Step,
         seen: &mut dyn FnMut(GroupId, LogIndex),
     ) -> Result<(), Trouble> {
-        self.clock.within(run(store, step, seen)).await
+        self.within(run(store, step, seen)).await
     }
 
     pub(super) async fn found(
@@ -180,7 +161,7 @@ impl<P> Subject<'_, P> {
         store: &dyn Storage,
         groups: impl IntoIterator<Item = GroupId>,
     ) -> Result<Found, Trouble> {
-        self.clock.within(found(store, groups)).await
+        self.within(found(store, groups)).await
     }
 
     pub(super) fn violation(
