@@ -7,6 +7,7 @@ pub mod disk;
 pub mod history;
 pub mod invariants;
 pub mod net;
+pub mod swarm;
 pub mod watch;
 pub mod world;
 
