@@ -11,6 +11,7 @@ pub mod invariants;
 pub mod kv;
 pub mod net;
 pub mod report;
+pub mod swarm;
 pub mod watch;
 pub mod world;
 

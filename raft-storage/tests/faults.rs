@@ -65,6 +65,44 @@ fn every_failing_operation_stops_the_store_and_loses_nothing() {
     });
 }
 
+/// After a failed sync the system has the data and the disk does not (Rebello and others, "Can Applications
+/// Recover from fsync Failures?", ATC'20). A process that starts again on the same system reads them; a node
+/// goes on from there, and promises them to others.
+#[test]
+fn what_is_found_after_a_failure_survives_the_next_power_cut() {
+    let kinds = [OpKind::Create, OpKind::Write, OpKind::Sync, OpKind::Rename, OpKind::SyncDir];
+    run(async move {
+        let steps = workload(21, 3, 40);
+        for kind in kinds {
+            for nth in 1.. {
+                let disk = MemDisk::new();
+                disk.fail(kind, nth, Failure::Io);
+                if let Ok(wal) = open(&disk).await {
+                    for step in &steps {
+                        if step.run(&wal).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+                if disk.count(kind) < nth {
+                    break;
+                }
+                let what = format!("{kind:?} number {nth}");
+                // The system lives on: only the process is another one.
+                let wal = open(&disk).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                let found = normal_all(load(&wal, 3).await.expect("load"));
+                for cut in [PowerCut::LoseAll, PowerCut::KeepAll, PowerCut::Random(nth)] {
+                    let disk = disk.after_power_cut(cut);
+                    let wal = open(&disk).await;
+                    let wal = wal.unwrap_or_else(|error| panic!("{what}, {cut:?}: {error}"));
+                    let left = normal_all(load(&wal, 3).await.expect("load"));
+                    assert!(left == found, "{what}, {cut:?}: found {found:#?}\nleft {left:#?}");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn another_owner_is_refused_by_name() {
     run(async {

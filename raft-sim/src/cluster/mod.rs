@@ -290,6 +290,14 @@ impl<S: StateMachine> Cluster<S> {
         }
     }
 
+    /// Proposes at a node, and does not ask what becomes of it. The node sees it when it runs next.
+    pub fn offer(&self, at: usize, command: impl Into<Bytes>) {
+        if let Some(group) = self.group(at) {
+            // It is queued by now.
+            drop(group.propose(command.into()));
+        }
+    }
+
     /// Nothing that must hold was broken, and no node gave up by itself.
     ///
     /// # Errors

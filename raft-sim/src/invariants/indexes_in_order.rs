@@ -15,9 +15,12 @@ impl Invariant for IndexesInOrder {
 
     fn check(&mut self, at: &At<'_>, view: &View) -> Result<(), String> {
         let Event::Status(status) = &at.event else { return Ok(()) };
-        let restoring = view.node(at.node).and_then(|node| node.restoring);
+        let Some(node) = view.node(at.node) else { return Ok(()) };
         let snapshot = status.snapshot.map_or(LogIndex::ZERO, |id| id.index);
-        let applied = status.applied.max(restoring.unwrap_or_default());
+        // Given to the store and not restored yet, or not even given to the store.
+        let arriving = node.restoring.is_some_and(|index| index >= snapshot)
+            || snapshot > node.submitted.snapshot_index();
+        let applied = if arriving { status.applied.max(snapshot) } else { status.applied };
         let steps = [
             ("compacted", status.compacted.index, "snapshot", snapshot),
             ("snapshot", snapshot, "applied", applied),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_core::node::GroupConfig;
 use raft_core::{
-    HardState, LogId, LogIndex, Membership, Message, NodeId, Role, SnapshotMeta, Suffix, Term,
-    WriteOp,
+    Envelope, HardState, LogId, LogIndex, Membership, Message, NodeId, Role, SnapshotMeta, Suffix,
+    Term, WriteOp,
 };
 
 use super::coverage::Coverage;
@@ -100,7 +100,7 @@ pub struct View {
     pub floor: LogIndex,
     /// Who was ever seen to lead a term.
     pub leaders: BTreeMap<Term, NodeId>,
-    /// All votes that were ever durable.
+    /// All votes that were ever durable, and those that were overtaken by a later term that was.
     pub votes: BTreeMap<(Term, NodeId), NodeId>,
     /// Those that lost their disk.
     pub wiped: BTreeSet<NodeId>,
@@ -131,18 +131,32 @@ impl View {
             let durable = self.durable_on_quorum(at.node, shown);
             self.step.claim = Some(Claim { index: shown, leading, durable });
         }
-        if let Event::Durable(WriteOp::HardState(state)) = &at.event {
-            self.vote(at.node, state);
-        }
-        if let Event::Loaded(persisted) = &at.event {
-            self.vote(at.node, &persisted.hard_state);
+        match &at.event {
+            Event::Durable(WriteOp::HardState(state)) => self.votes_durably(at.node, state),
+            Event::Loaded(persisted) => self.votes_durably(at.node, &persisted.hard_state),
+            Event::Sent(envelope) => self.votes_in_the_past(envelope),
+            _ => {}
         }
     }
 
-    fn vote(&mut self, node: NodeId, state: &HardState) {
+    fn votes_durably(&mut self, node: NodeId, state: &HardState) {
         if let Some(candidate) = state.voted_for {
             // The first one stays: a second one is a violation.
             self.votes.entry((state.term, node)).or_insert(candidate);
+        }
+    }
+
+    /// A vote that was overtaken by a later term before it was written need not be written any more: the
+    /// later term keeps the node from voting again as well.
+    fn votes_in_the_past(&mut self, envelope: &Envelope) {
+        let candidate = match &envelope.message {
+            Message::RequestVoteReply(reply) if reply.granted => envelope.to,
+            Message::RequestVote(_) => envelope.from,
+            _ => return,
+        };
+        let durable = self.nodes.get(&envelope.from).map(|node| node.durable.hard_state.term);
+        if durable.is_some_and(|term| term > envelope.term) {
+            self.votes.entry((envelope.term, envelope.from)).or_insert(candidate);
         }
     }
 
@@ -264,7 +278,9 @@ impl View {
             }
             Event::Restored(content) => {
                 node.applied = (content.last, content.chain);
-                node.restoring = None;
+            }
+            Event::Status(status) => {
+                node.restoring = node.restoring.filter(|index| *index > status.applied);
             }
             Event::Loaded(persisted) => {
                 if let Some(meta) = &persisted.snapshot {

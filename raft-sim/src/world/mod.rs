@@ -197,6 +197,15 @@ impl Sim {
         self.host(host).crash_at = Some((effect.to_owned(), nth));
     }
 
+    /// The process does not crash at an effect any more, if it was to.
+    pub fn disarm(&mut self, host: HostId) {
+        let it = self.host(host);
+        it.crash_at = None;
+        if let Some(life) = &it.life {
+            life.fate().disarm();
+        }
+    }
+
     /// Stops a process without its noticing.
     pub fn pause(&mut self, host: HostId) {
         let now = self.now;
@@ -253,6 +262,12 @@ impl Sim {
     pub fn reached(&self, host: HostId) -> BTreeMap<String, u64> {
         let life = self.hosts.get(&host).and_then(|host| host.life.as_ref());
         life.map(|life| life.fate().reached()).unwrap_or_default()
+    }
+
+    /// How many tasks a running process has: none that has ended, and none of an earlier incarnation.
+    pub fn tasks(&self, host: HostId) -> usize {
+        let life = self.hosts.get(&host).and_then(|host| host.life.as_ref());
+        life.map_or(0, Life::tasks)
     }
 
     /// Lets time pass.

@@ -1,0 +1,164 @@
+//! The suite of the core: a group of nodes, and commands that mean nothing.
+
+mod load;
+mod machine;
+
+use std::fmt;
+
+pub use self::load::Load;
+pub use self::machine::Scratch;
+
+use super::dice::Dice;
+use super::faults::Faults;
+use super::liveness::Liveness;
+use super::safety::safety;
+use super::setting::Setting;
+use super::suite::{Failure, Floor, Outcome, Planned, Recording, Scale};
+use super::tally::Tally;
+use crate::cluster::Cluster;
+
+/// The suite of the core.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreSuite;
+
+/// Everything that is drawn for a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CorePlan {
+    /// The cluster.
+    pub setting: Setting,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// What is proposed.
+    pub load: Load,
+    /// The size of the state, and so of snapshots.
+    pub state_bytes: usize,
+}
+
+impl fmt::Display for CorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { setting, faults, load, state_bytes } = self;
+        writeln!(f, "{setting}")?;
+        writeln!(f, "  {load:?}, a state of {state_bytes} bytes")?;
+        write!(f, "{faults}")
+    }
+}
+
+impl Planned for CoreSuite {
+    type Plan = CorePlan;
+
+    fn name(&self) -> &'static str {
+        "core"
+    }
+
+    fn draw(&self, seed: u64, scale: Scale) -> CorePlan {
+        let mut dice = Dice::new(seed, "core");
+        CorePlan {
+            setting: Setting::draw(seed, scale),
+            faults: Faults::draw(seed),
+            load: Load::draw(&mut dice),
+            state_bytes: dice.pick(&[0, 1 << 10, 20 << 10]),
+        }
+    }
+
+    fn run(&self, plan: &CorePlan, recording: Recording) -> Outcome {
+        let bytes = plan.state_bytes;
+        let mut cluster = Cluster::start(plan.setting.cluster(), move || Scratch::new(bytes));
+        if recording == Recording::Lines {
+            cluster.sim().trace().keep_lines();
+        }
+        let mut faults = Tally::default();
+        let verdict = phases(plan, &mut cluster, &mut faults);
+        outcome(plan.setting.seed, cluster, faults, verdict)
+    }
+
+    fn simpler(&self, plan: &CorePlan) -> Vec<(String, CorePlan)> {
+        let mut all = Vec::new();
+        for (what, faults) in plan.faults.simpler() {
+            all.push((what.to_owned(), CorePlan { faults, ..plan.clone() }));
+        }
+        for (what, setting) in plan.setting.simpler() {
+            all.push((what, CorePlan { setting, ..plan.clone() }));
+        }
+        for (what, load) in plan.load.simpler() {
+            all.push((what, CorePlan { load, ..plan.clone() }));
+        }
+        if plan.state_bytes > 0 {
+            all.push(("no state".to_owned(), CorePlan { state_bytes: 0, ..plan.clone() }));
+        }
+        all
+    }
+
+    fn floors(&self) -> Vec<Floor> {
+        let floors = [
+            ("elections", 5000),
+            ("truncations", 500),
+            ("snapshots taken", 5000),
+            ("snapshots received", 500),
+            ("logs discarded", 300),
+            ("restores", 2000),
+            ("restarts", 5000),
+            ("torn writes", 300),
+            ("crash at a point", 500),
+            ("partition", 300),
+            ("one-way partition", 300),
+            ("pause of a process", 300),
+            ("clock drift", 500),
+            ("stalled disk", 100),
+            ("stopped by an I/O error", 200),
+            ("stopped by a full disk", 50),
+            ("outage of all nodes", 500),
+            ("messages lost", 10_000),
+            ("messages doubled", 5000),
+            ("messages on detours", 500),
+            ("quorum only", 150),
+        ];
+        floors.map(|(what, per_thousand)| Floor { what, per_thousand }).to_vec()
+    }
+}
+
+fn phases(
+    plan: &CorePlan,
+    cluster: &mut Cluster<Scratch>,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let (seed, length) = (plan.setting.seed, plan.setting.safety);
+    let mut load = load::Loading::new(plan.load.clone(), Dice::new(seed, "load"));
+    let mut ward = safety(cluster, &plan.faults, seed, length, tally, |cluster, now| {
+        load.more(cluster, now);
+    })?;
+    Liveness::of(&plan.setting).run(cluster, &plan.setting, &mut ward, tally)
+}
+
+/// What a run comes to.
+fn outcome(
+    seed: u64,
+    mut cluster: Cluster<Scratch>,
+    mut faults: Tally,
+    verdict: Result<(), Failure>,
+) -> Outcome {
+    let traffic = cluster.net().traffic().total();
+    faults.add("messages lost", traffic.lost);
+    faults.add("messages doubled", traffic.doubled);
+    faults.add("messages on detours", traffic.detours);
+    for at in 0..cluster.len() {
+        let losses = cluster.disk(at).losses();
+        faults.add("torn writes", losses.torn_writes);
+        faults.add("sectors lost", losses.sectors);
+        faults.add("names lost", losses.names);
+    }
+    let mut coverage = Tally::default();
+    for (what, count) in cluster.coverage().named() {
+        coverage.add(what, count);
+    }
+    let trace = cluster.sim().trace().clone();
+    Outcome {
+        seed,
+        simulated: cluster.sim().now(),
+        hash: trace.hash(),
+        events: trace.events(),
+        faults,
+        coverage,
+        verdict,
+        lines: trace.lines(),
+    }
+}
