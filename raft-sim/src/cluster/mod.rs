@@ -222,7 +222,8 @@ impl<S: StateMachine> Cluster<S> {
         self.sim.run_for(time);
     }
 
-    /// Lets time pass until `condition` holds, at most `limit`.
+    /// Lets time pass until `condition` holds, which is looked at after every event, but not longer than
+    /// `limit`.
     pub fn run_until(&mut self, limit: Duration, condition: impl Fn(&Self) -> bool) -> Waited {
         let until = self.sim.now() + limit;
         loop {
@@ -232,8 +233,7 @@ impl<S: StateMachine> Cluster<S> {
             if self.sim.now() >= until {
                 return Waited::TimedOut;
             }
-            let left = until - self.sim.now();
-            self.sim.run_for(left.min(Duration::from_millis(1)));
+            self.sim.advance(until);
         }
     }
 
