@@ -6,6 +6,11 @@ use bytes::Bytes;
 use lab_support::{ELECTION, Lab, MovedOn, Retry, Setup, Started, number, seeds};
 use raft_core::Term;
 
+/// Messages that are not replies: the labs count RPCs.
+fn requests(lab: &Lab) -> u64 {
+    lab.cluster.net().traffic().requests()
+}
+
 /// `basic_agree_2b`, `TestBasicAgree2B`: nothing is committed before it is proposed, and indexes are 1, 2, 3.
 #[test]
 fn basic_agree_2b() {
@@ -175,8 +180,12 @@ fn backup_2b() {
         [first, lab.next(first, 1), other].into_iter().for_each(|at| lab.connect(at));
         agreed(&mut lab);
         lab.connect_all();
+        let (begin, before) = (lab.now(), requests(&lab));
         let command = lab.fresh();
         lab.one(command, 5, Retry::Yes);
+        // The originals allow ten seconds. To go back entry by entry would take a request for each of the 50.
+        assert!(lab.now() - begin <= ELECTION, "{:?}", lab.now() - begin);
+        assert!(requests(&lab) - before <= 40, "{} requests", requests(&lab) - before);
         assert!(lab.cluster.coverage().truncations >= 4, "two logs were cut, twice");
         lab.finish()
     });
@@ -202,7 +211,6 @@ fn agreed(lab: &mut Lab) {
 fn count_2b() {
     seeds(|seed| {
         let mut lab = Lab::new(Setup::reliable(seed, 3));
-        let requests = |lab: &Lab| lab.cluster.net().traffic().requests();
         // The originals count when they first see a leader, half a second after the start at the latest if
         // there is one. Here it counts then, and when there is one.
         lab.sleep_ms(550);
@@ -229,7 +237,7 @@ fn count_2b() {
 /// `None` when the term has changed, and no more can be expected.
 fn count(lab: &mut Lab) -> Option<()> {
     let leader = lab.check_one_leader();
-    let before = lab.cluster.net().traffic().requests();
+    let before = requests(lab);
     let first = lab.propose(leader, number(1))?;
     let commands: Vec<Bytes> = (0..11).map(|_| lab.fresh()).collect();
     for (at, command) in commands.iter().enumerate() {
@@ -245,11 +253,11 @@ fn count(lab: &mut Lab) -> Option<()> {
             Err(MovedOn) => return None,
         }
     }
-    let requests = lab.cluster.net().traffic().requests() - before;
+    let sent = requests(lab) - before;
     if (0..3).any(|at| lab.term(at) != Some(first.id.term)) {
         return None;
     }
-    assert!(requests <= (10 + 1 + 3) * 3, "{requests} requests for 12 proposals");
+    assert!(sent <= (10 + 1 + 3) * 3, "{sent} requests for 12 proposals");
     Some(())
 }
 

@@ -180,6 +180,16 @@ impl<S: StateMachine> Cluster<S> {
         self.members[at].disk.power_loss(keep);
     }
 
+    /// Stops a node as an operator does, and its process when nothing of the node runs any more: whoever waits
+    /// for it has an answer by then. Waits at most `limit`, and kills it then.
+    pub fn shutdown(&mut self, at: usize, limit: Duration) -> Waited {
+        self.members[at].stop.notify_one();
+        let waited =
+            self.run_until(limit, |cluster| !cluster.is_up(at) || cluster.stopped(at).is_some());
+        self.kill(at);
+        waited
+    }
+
     /// A process that has ended, by whatever way, is dealt with.
     fn ended(&mut self, at: usize) {
         let member = &self.members[at];
@@ -196,7 +206,8 @@ impl<S: StateMachine> Cluster<S> {
     /// When it runs.
     pub fn restart(&mut self, at: usize) {
         self.ended(at);
-        let member = &self.members[at];
+        let member = &mut self.members[at];
+        member.stop = Arc::default();
         let (host, parts, trace) = (member.host, Arc::clone(&self.parts), self.sim.trace().clone());
         self.sim.start(host, |process| member.boot(parts, process, trace));
     }

@@ -12,6 +12,7 @@ mod leaders;
 mod propose;
 mod seeds;
 mod setup;
+mod submit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use self::journal::{Book, Journal, SNAPSHOT_INTERVAL};
 pub use self::propose::{Started, number};
 pub use self::seeds::{Over, seeds};
 pub use self::setup::{Crash, Disks, Net, Setup, Snapshots, long_reordering};
+pub use self::submit::{Outcome, Submitted};
 
 /// The labs' bound on an election.
 pub const ELECTION: Duration = Duration::from_secs(1);

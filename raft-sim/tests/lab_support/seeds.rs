@@ -9,11 +9,15 @@ const SEEDS: u64 = 20;
 pub struct Over(Vec<Seen>);
 
 impl Over {
-    /// Over all seeds there was something of this. A run under few seeds shows nothing.
+    /// Over all seeds there was at least so much of this. A run under few seeds shows nothing.
     pub fn floor(&self, least: u64, what: &str, count: impl Fn(&Seen) -> u64) -> &Self {
-        let sum: u64 = self.0.iter().map(count).sum();
-        let enough = sum >= least || (self.0.len() as u64) < SEEDS;
-        assert!(enough, "{sum} {what} over all seeds: too little happened to show anything");
+        self.enough(least, what, self.0.iter().map(count).sum())
+    }
+
+    /// The same, of what the scenario has counted itself.
+    pub fn enough(&self, least: u64, what: &str, count: u64) -> &Self {
+        let enough = count >= least || (self.0.len() as u64) < SEEDS;
+        assert!(enough, "{count} {what} over all seeds: too little happened to show anything");
         self
     }
 }
