@@ -196,6 +196,16 @@ impl<S: StateMachine> Cluster<S> {
         self.members[at].disk.power_loss(keep);
     }
 
+    /// Stops a node as an operator does, and its process when nothing of the node runs any more: whoever waits
+    /// for it has an answer by then. Waits at most `limit`, and kills it then.
+    pub fn shutdown(&mut self, at: usize, limit: Duration) -> Waited {
+        self.members[at].stop.notify_one();
+        let waited =
+            self.run_until(limit, |cluster| !cluster.is_up(at) || cluster.stopped(at).is_some());
+        self.kill(at);
+        waited
+    }
+
     /// A process that has ended, by whatever way, is dealt with.
     fn ended(&mut self, at: usize) {
         let member = &self.members[at];
@@ -212,7 +222,8 @@ impl<S: StateMachine> Cluster<S> {
     /// When it runs.
     pub fn restart(&mut self, at: usize) {
         self.ended(at);
-        let member = &self.members[at];
+        let member = &mut self.members[at];
+        member.stop = Arc::default();
         let (host, parts, trace) = (member.host, Arc::clone(&self.parts), self.sim.trace().clone());
         self.sim.start(host, |process| member.boot(parts, process, trace));
     }
@@ -238,7 +249,8 @@ impl<S: StateMachine> Cluster<S> {
         self.sim.run_for(time);
     }
 
-    /// Lets time pass until `condition` holds, at most `limit`.
+    /// Lets time pass until `condition` holds, which is looked at after every event, but not longer than
+    /// `limit`.
     pub fn run_until(&mut self, limit: Duration, condition: impl Fn(&Self) -> bool) -> Waited {
         let until = self.sim.now() + limit;
         loop {
@@ -248,8 +260,7 @@ impl<S: StateMachine> Cluster<S> {
             if self.sim.now() >= until {
                 return Waited::TimedOut;
             }
-            let left = until - self.sim.now();
-            self.sim.run_for(left.min(Duration::from_millis(1)));
+            self.sim.advance(until);
         }
     }
 

@@ -298,7 +298,7 @@ impl Sim {
     }
 
     /// Goes to the next time at which something happens, at the latest to `until`.
-    fn advance(&mut self, until: Duration) {
+    pub(crate) fn advance(&mut self, until: Duration) {
         let running =
             self.hosts.values().filter(|host| host.life.is_some() && host.paused.is_none());
         let lagging = running.map(|host| host.last_step + LAG).min();
