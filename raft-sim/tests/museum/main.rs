@@ -3,4 +3,5 @@
 mod election;
 mod log;
 mod reads;
+mod snapshot;
 mod support;
