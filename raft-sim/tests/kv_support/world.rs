@@ -208,6 +208,15 @@ impl World {
         assert_eq!(read.as_deref(), Some(value.as_bytes()), "the value of {key}");
     }
 
+    /// Panics unless the key has a value that begins so.
+    pub fn expect_prefix(&mut self, client: KvClient, key: &str, prefix: &str) {
+        let asked = key.to_owned();
+        let read = self
+            .call(10 * SECOND, client, |mut clerk| async move { clerk.get(asked).await })
+            .expect("a value");
+        assert!(read.value.starts_with(prefix.as_bytes()), "{key} is {:?}", read.value);
+    }
+
     /// Logs that are longer than twice the limit have not been cut; without a limit there are no snapshots.
     pub fn check_sizes(&self) {
         for at in 0..self.servers() {
