@@ -5,6 +5,7 @@
 
 mod config;
 mod member;
+mod sizes;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Operations and what they answer, as a store writes them and as a history does.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bytes::Bytes;
 use kv::{Expect, Op, OpOutcome};
 use raft_core::LogIndex;
@@ -56,4 +58,11 @@ pub(super) fn changed(output: &KvOutput) -> bool {
         KvOutput::Done { .. } | KvOutput::Appended { .. } => true,
         KvOutput::Deleted { existed, .. } => *existed == Some(true),
     }
+}
+
+/// To find equal inputs by.
+pub(super) fn hash_of(input: &KvInput) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    input.hash(&mut hasher);
+    hasher.finish()
 }

@@ -1,16 +1,16 @@
 //! The verdict on a run: see the list in the [module](super).
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use raft_core::LogIndex;
 
 use super::cluster::KvCluster;
-use super::effects::{changed, index_of};
+use super::effects::{changed, hash_of, index_of};
 use super::journal::Seen;
 use super::model::{StoreModel, print};
 use super::replicas::check_whole;
+use super::resolve::resolve;
 use crate::checker::models::{Got, KvInput, KvModel, KvOutput};
 use crate::checker::{Limits, Model, Verdict, Witness, check};
 use crate::history::History;
@@ -85,9 +85,10 @@ impl KvCluster {
         }
         // One thread: tests run beside each other.
         let limits = Limits { threads: std::num::NonZeroUsize::MIN, ..Limits::default() };
-        match check(&KvModel, &history, &limits) {
+        let resolved = resolve(&history, &model);
+        match check(&KvModel, &resolved, &limits) {
             Verdict::Linearizable => {}
-            Verdict::Illegal(witness) => return Err(Wrong::Illegal(describe(&history, &witness))),
+            Verdict::Illegal(witness) => return Err(Wrong::Illegal(describe(&resolved, &witness))),
             Verdict::Unknown(parts) => return Err(Wrong::Undecided(format!("{parts:?}"))),
         }
         Ok(Judged {
@@ -123,12 +124,12 @@ fn check_effects(history: &History<KvInput, KvOutput>, model: &StoreModel) -> Re
     let mut asked: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, operation) in history.iter() {
         if operation.outcome.output().is_none_or(changed) {
-            *asked.entry(hash(&operation.input)).or_default() += 1;
+            *asked.entry(hash_of(&operation.input)).or_default() += 1;
         }
     }
     let mut done: BTreeMap<u64, (usize, &KvInput)> = BTreeMap::new();
     for (input, _) in model.effects.values().flatten().filter(|(_, told)| changed(told)) {
-        done.entry(hash(input)).or_insert((0, input)).0 += 1;
+        done.entry(hash_of(input)).or_insert((0, input)).0 += 1;
     }
     for (hash, (times, input)) in done {
         let times_max = asked.get(&hash).copied().unwrap_or_default();
@@ -138,12 +139,6 @@ fn check_effects(history: &History<KvInput, KvOutput>, model: &StoreModel) -> Re
         }
     }
     Ok(())
-}
-
-fn hash(input: &KvInput) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    input.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// What clients were told stands in the log.

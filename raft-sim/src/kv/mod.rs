@@ -39,6 +39,7 @@ mod journal;
 mod judge;
 mod model;
 mod replicas;
+mod resolve;
 mod sessions;
 
 pub use clerk::SimClerk;
