@@ -116,6 +116,9 @@ fn monotonic_from_the_snapshot_on() {
 fn indexes_in_order() {
     let show = |commit: u64, applied: u64, snapshot: u64, durable: u64| {
         let mut story = Story::with_entries();
+        let content = story.content(1, 2);
+        story.event(2, raft_sim::watch::Event::SnapshotMade(content));
+        story.event(2, raft_sim::watch::Event::SnapshotTaken(&meta(1, 2)));
         story.show(2, |s| {
             (s.term, s.last, s.durable.0) = (Term(1), id(1, 3), durable);
             (s.commit.0, s.applied.0) = (commit, applied);
