@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::{Config, Entry, LogIndex, NodeId, Role, StateMachine};
+use raft_core::node::GroupStatus;
+use raft_core::{Config, Entry, LogId, LogIndex, NodeId, Role, StateMachine};
 
 use super::dice::Dice;
 use super::safety::check;
@@ -87,14 +88,23 @@ impl Liveness {
         without: &BTreeSet<usize>,
     ) -> Result<(), Failure> {
         living.wait("liveness-leader", self.leader, |c| leader_of_quorum(c).is_some())?;
-        let target = living.propose(PROPOSALS, 20, self.commit)?;
-        let all = |c: &Cluster<S>| {
-            let mut others = (0..c.len()).filter(|at| !without.contains(at));
-            others.all(|at| applied(c, at).is_some_and(|index| index >= target))
-        };
         // A node that is far behind gets a snapshot or a long log first.
         let limit = self.commit + self.convergence;
-        living.wait("liveness-commit", limit, all)
+        let until = living.cluster.sim().now() + limit;
+        loop {
+            let last = living.propose(PROPOSALS, 20, self.commit)?;
+            let everywhere = |c: &Cluster<S>| {
+                let mut others = (0..c.len()).filter(|at| !without.contains(at));
+                others.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
+            };
+            // Another leader may not have them: then they are lost, and others are proposed.
+            let replaced = |c: &Cluster<S>| c.leaders().iter().any(|(_, term)| *term > last.term);
+            let left = until.saturating_sub(living.cluster.sim().now());
+            living.wait("liveness-commit", left, |c| everywhere(c) || replaced(c))?;
+            if everywhere(living.cluster) {
+                return Ok(());
+            }
+        }
     }
 
     fn converge<S: StateMachine>(self, living: &mut Living<'_, S>) -> Result<(), Failure> {
@@ -111,7 +121,6 @@ impl Liveness {
         setting: &Setting,
     ) -> Result<(), Failure> {
         if let Some(snapshot) = setting.snapshot_bytes {
-            // A leader keeps what others need until its next snapshot: there is one.
             let bytes = snapshot.min(16 << 10);
             let count = 2 * snapshot / (bytes + Entry::OVERHEAD_BYTES) + 2;
             living.propose(count, bytes as usize, self.commit)?;
@@ -119,8 +128,14 @@ impl Liveness {
             let mut config = Config::new(NodeId(1), GROUP);
             (setting.queues.change())(&mut config);
             let bytes_max = config.trailing_bytes_max + snapshot + bytes + Entry::OVERHEAD_BYTES;
+            // A leader keeps so much for those who were getting a snapshot when it took its own.
+            let leader_max = bytes_max.max(config.in_flight_bytes_max);
+            let is_short = |status: GroupStatus| match status.role {
+                Role::Leader => status.log_bytes <= leader_max,
+                _ => status.log_bytes <= bytes_max,
+            };
             living.wait("liveness-compaction", self.compaction, |c| {
-                (0..c.len()).all(|at| c.status(at).is_some_and(|s| s.log_bytes <= bytes_max))
+                (0..c.len()).all(|at| c.status(at).is_some_and(is_short))
             })?;
         }
         let what = (0..living.cluster.len()).find_map(|at| left_over(living.cluster, at));
@@ -177,15 +192,15 @@ impl<S: StateMachine> Living<'_, S> {
         Ok(())
     }
 
-    /// Has `count` new commands of so many bytes appended; the index of the last.
-    fn propose(&mut self, count: u64, bytes: usize, limit: Duration) -> Result<LogIndex, Failure> {
+    /// Has `count` new commands of so many bytes appended; the last of them.
+    fn propose(&mut self, count: u64, bytes: usize, limit: Duration) -> Result<LogId, Failure> {
         let until = self.cluster.sim().now() + limit;
-        let (mut done, mut last) = (0, LogIndex::ZERO);
+        let (mut done, mut last) = (0, LogId::ZERO);
         while done < count {
             let leader = leader_of_quorum(self.cluster);
             let command = Bytes::from(vec![done as u8; bytes]);
             match leader.map(|leader| self.cluster.propose(leader, command)) {
-                Some(Ok(id)) => (done, last) = (done + 1, id.index),
+                Some(Ok(id)) => (done, last) = (done + 1, id),
                 _ => self.step()?,
             }
             if self.cluster.sim().now() >= until {

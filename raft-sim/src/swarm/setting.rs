@@ -81,8 +81,8 @@ impl Setting {
     pub fn draw(seed: u64, scale: Scale) -> Self {
         let mut dice = Dice::new(seed, "setting");
         let safety = match scale {
-            Scale::Short => dice.between(5, 20),
-            Scale::Long => dice.between(30, 300),
+            Scale::Short => dice.between(20, 60),
+            Scale::Long => dice.between(60, 300),
         };
         Self {
             seed,
