@@ -1,15 +1,14 @@
 //! [`KvCluster`]: production servers and clerks in a simulated world.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kv::{ClerkConfig, KvServer, ServerConfig, Store};
-use raft_core::{Address, NodeId, Service};
+use raft_core::{NodeId, Service};
 
 use super::clerk::SimClerk;
-use super::client::{Connection, Job, KvClient};
+use super::client::{Job, KvClient, KvClients};
 use super::journal::Journal;
 use super::model::{FeedModel, SharedModel};
 use super::replicas::Replicas;
@@ -41,8 +40,7 @@ impl KvConfig {
 /// Servers, their clients, and the record of it all.
 pub struct KvCluster {
     nodes: Cluster<Store>,
-    config: KvConfig,
-    clients: BTreeMap<KvClient, Connection>,
+    clients: KvClients,
     pub(super) journal: Journal,
     pub(super) model: SharedModel,
 }
@@ -68,7 +66,13 @@ impl KvCluster {
         nodes.watch_nodes(move |at, group| replicas.look(NodeId(at as u64 + 1), group));
         let trace = nodes.sim().trace().clone();
         let journal = Journal::new(Recorder::with_clock(move || trace.now()));
-        Self { nodes, config, clients: BTreeMap::new(), journal, model }
+        let clients = KvClients::new(config.cluster.wire, config.clerk, journal.clone());
+        Self { nodes, clients, journal, model }
+    }
+
+    /// The nodes and the clients, apart: for whoever drives the nodes with something that knows of no clients.
+    pub fn parts(&mut self) -> (&mut Cluster<Store>, &mut KvClients) {
+        (&mut self.nodes, &mut self.clients)
     }
 
     /// The nodes.
@@ -88,34 +92,16 @@ impl KvCluster {
     }
 
     /// A new client that knows these nodes, in this order. It may hear of the others.
-    pub fn client_of(&mut self, nodes: &[usize]) -> KvClient {
-        let name = format!("c{}", self.clients.len() + 1);
-        let client = KvClient(self.nodes.sim().add_host(&name));
-        self.start_client(client, nodes);
-        client
+    pub fn client_of(&mut self, known: &[usize]) -> KvClient {
+        self.clients.add(&mut self.nodes, known)
     }
 
-    /// Ends a client's process where it is, and starts another that knows these nodes. Nobody knows what became
-    /// of what it had asked for.
-    pub fn restart_client(&mut self, client: KvClient, nodes: &[usize]) {
-        self.nodes.sim().kill(client.host());
-        self.start_client(client, nodes);
+    /// See [`KvClients::restart`].
+    pub fn restart_client(&mut self, client: KvClient, known: &[usize]) {
+        self.clients.restart(&mut self.nodes, client, known);
     }
 
-    fn start_client(&mut self, client: KvClient, nodes: &[usize]) {
-        let endpoints: Vec<Address> =
-            nodes.iter().map(|at| address_of(self.nodes.id(*at))).collect();
-        let (wire, clerk) = (self.config.cluster.wire, self.config.clerk.clone());
-        let mut connection = None;
-        self.nodes.sim().start(client.host(), |process| {
-            connection = Some(Connection::open(&process, wire, endpoints, clerk));
-            std::future::pending()
-        });
-        let connection = connection.expect("made when the process starts");
-        self.clients.insert(client, connection);
-    }
-
-    /// Has a client do something. It begins at once, and goes on as time passes.
+    /// See [`KvClients::spawn`].
     ///
     /// # Panics
     /// When the client is of another cluster.
@@ -124,14 +110,7 @@ impl KvCluster {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let connection = self.clients.get(&client).expect("a client of this cluster").clone();
-        let doing = script(SimClerk::new(self.journal.clone(), connection));
-        let job = Job::new();
-        let done = job.clone();
-        self.nodes.sim().within(client.host(), || {
-            tokio::spawn(async move { done.set(doing.await) });
-        });
-        job
+        self.clients.spawn(&mut self.nodes, client, script)
     }
 
     /// Lets time pass until the job is done, at most `limit`, and takes its outcome.

@@ -28,6 +28,10 @@ pub struct Judged {
     pub not_done: u64,
     /// Pages of scans.
     pub scans: usize,
+    /// Sessions that were opened.
+    pub sessions_opened: u64,
+    /// Of them, those that ended, unused for too long or crowded out.
+    pub sessions_ended: u64,
     /// Nodes whose states were compared with the model at the end.
     pub replicas: usize,
 }
@@ -91,11 +95,14 @@ impl KvCluster {
             Verdict::Illegal(witness) => return Err(Wrong::Illegal(describe(&resolved, &witness))),
             Verdict::Unknown(parts) => return Err(Wrong::Undecided(format!("{parts:?}"))),
         }
+        let (sessions_opened, sessions_ended) = model.sessions_so_far();
         Ok(Judged {
             operations: history.len(),
             unknown: history.unknown(),
             not_done: state.not_done,
             scans: state.scans.len(),
+            sessions_opened,
+            sessions_ended,
             replicas,
         })
     }

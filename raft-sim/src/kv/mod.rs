@@ -37,12 +37,14 @@ mod cluster;
 mod effects;
 mod journal;
 mod judge;
+mod load;
 mod model;
 mod replicas;
 mod resolve;
 mod sessions;
 
 pub use clerk::SimClerk;
-pub use client::{Job, KvClient};
+pub use client::{Job, KvClient, KvClients};
 pub use cluster::{KvCluster, KvConfig};
 pub use judge::{Judged, Wrong};
+pub use load::{Crew, KvLoad, Patience, Slow};

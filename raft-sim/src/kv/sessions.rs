@@ -14,6 +14,7 @@ pub(super) struct Sessions {
     live: BTreeMap<SessionId, Session>,
     /// Every request that ever had its turn. Not a part of the rules, but what they are for.
     turns: BTreeSet<(SessionId, u64)>,
+    opened: u64,
 }
 
 struct Session {
@@ -45,6 +46,11 @@ impl Sessions {
         self.live.len()
     }
 
+    /// How many there ever were.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened
+    }
+
     pub(super) fn expire(&mut self, now: u64) {
         for _ in 0..REMOVED_PER_COMMAND {
             match self.longest_unused() {
@@ -70,6 +76,7 @@ impl Sessions {
         let mut session = Session { expires_at: 0, ttl_ms, acked: 0, kept };
         session.expires_at = session.due(now);
         self.live.insert(id, session);
+        self.opened += 1;
     }
 
     /// # Errors
