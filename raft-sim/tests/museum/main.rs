@@ -1,5 +1,6 @@
 //! The museum: bugs that other systems had, kept as tests on the simulator.
 
+mod disk;
 mod election;
 mod log;
 mod reads;

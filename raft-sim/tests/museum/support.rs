@@ -243,7 +243,9 @@ pub(crate) fn settle(cluster: &mut Cluster<Journal>, client: &mut Client) {
         }
     }
     let led = |c: &Cluster<Journal>| c.leader().is_some();
-    assert!(cluster.run_until(RECOVERY, led).reached(), "nobody leads");
+    let led = cluster.run_until(RECOVERY, led).reached();
+    cluster.check().expect("nothing is broken");
+    assert!(led, "nobody leads");
     let mut last = 0;
     for _ in 0..50 {
         let leader = cluster.leader().unwrap_or(0);
@@ -258,8 +260,9 @@ pub(crate) fn settle(cluster: &mut Cluster<Journal>, client: &mut Client) {
     let all_have = |c: &Cluster<Journal>| {
         all.clone().all(|at| c.peek(at, |journal| journal.numbers().contains(&last)) == Some(true))
     };
-    assert!(cluster.run_until(RECOVERY, all_have).reached(), "a node stays behind");
+    let all_have = cluster.run_until(RECOVERY, all_have).reached();
     cluster.check().expect("nothing is broken");
+    assert!(all_have, "a node stays behind");
     let journal = cluster.peek(0, Journal::clone).expect("it runs");
     assert_eq!(journal.flaw(), None, "applied twice, or out of order");
     for at in all {
