@@ -154,7 +154,10 @@ fn m25_a_node_whose_disk_is_full_stops_and_comes_back() {
             let full = cluster.disk(victim).disk_bytes() + room;
             cluster.disk(victim).set_capacity(Some(full));
             let reason = serve_until_stopped(&mut cluster, &mut client, victim);
-            assert!(reason.contains("free space on the disk, then start the node again"), "{reason}");
+            assert!(
+                reason.contains("free space on the disk, then start the node again"),
+                "{reason}"
+            );
             let another = |c: &Cluster<Journal>| c.leader().is_some_and(|at| at != victim);
             assert!(cluster.run_until(4 * TIMEOUT, another).reached(), "nobody takes over");
             assert!(answered_in(&mut cluster, &mut client, SECOND) > 150, "the others serve");

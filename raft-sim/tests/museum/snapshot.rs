@@ -73,7 +73,8 @@ fn m10_a_snapshot_follows_a_snapshot() {
             cluster.net().change_links(|link| link.loss = PerMille::NEVER);
             await_leader(&mut cluster);
             let last = cluster.leader().and_then(|leader| Some(cluster.status(leader)?.commit));
-            let there = |c: &Cluster<Journal>| c.status(behind).map(|status| status.applied) >= last;
+            let there =
+                |c: &Cluster<Journal>| c.status(behind).map(|status| status.applied) >= last;
             assert!(cluster.run_until(RECOVERY, there).reached(), "it stays behind");
         }
         assert!(cluster.coverage().snapshots_received >= 4, "too few");

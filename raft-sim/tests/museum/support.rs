@@ -402,8 +402,3 @@ pub(crate) fn check_commit(cluster: &Cluster<Journal>) {
 pub(crate) fn pass(_: &Letter<'_>) -> Verdict {
     Verdict::Pass
 }
-
-/// Whether a letter is of this kind and goes this way.
-pub(crate) fn is(letter: &Letter<'_>, kind: Kind, from: HostId, to: HostId) -> bool {
-    letter.kind == kind && letter.from == from && letter.to == to
-}

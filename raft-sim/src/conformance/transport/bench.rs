@@ -98,11 +98,8 @@ impl<E: Endpoints> Bench<E> {
         wait: Duration,
     ) -> Result<Vec<Envelope>, Flaw> {
         let mut inbox = Vec::new();
-        match timeout(wait, transport.receive(&mut inbox)).await {
-            Ok(Err(TransportClosed)) => {
-                return Err(flaw(Property::Delivers, "the transport closed by itself"));
-            }
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(TransportClosed)) = timeout(wait, transport.receive(&mut inbox)).await {
+            return Err(flaw(Property::Delivers, "the transport closed by itself"));
         }
         self.examine(node, &inbox)?;
         Ok(inbox)
