@@ -11,7 +11,7 @@ use raft_core::{
     RestoreError, Role, SnapshotSource, StateMachine, Term, Whole,
 };
 use raft_sim::cluster::GROUP;
-use raft_sim::net::{HostId, Kind, Letter, Verdict};
+use raft_sim::net::{HostId, Letter, Verdict};
 use raft_sim::watch::Watch;
 use raft_sim::{Cluster, ClusterConfig};
 
