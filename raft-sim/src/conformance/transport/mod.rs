@@ -153,8 +153,8 @@ pub struct TransportReport {
 impl fmt::Display for TransportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { delivered, resent, flooded_bytes, held_bytes, .. } = self;
-        write!(f, "{delivered} messages delivered, {resent} of them sent more than once\n")?;
-        write!(f, "{held_bytes} of {flooded_bytes} bytes held for a node that did not read\n")?;
+        writeln!(f, "{delivered} messages delivered, {resent} of them sent more than once")?;
+        writeln!(f, "{held_bytes} of {flooded_bytes} bytes held for a node that did not read")?;
         let Self { links_broken, streams_tampered, streams_hostile, .. } = self;
         write!(f, "{links_broken} links broken, {streams_tampered} streams tampered with, ")?;
         write!(f, "{streams_hostile} hostile ones")
