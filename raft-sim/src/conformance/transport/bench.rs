@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use raft_core::{Envelope, NodeId, Transport, TransportClosed};
@@ -33,6 +34,51 @@ pub(super) struct Bench<E: Endpoints> {
     sent: BTreeMap<u64, BTreeSet<Key>>,
     pub(super) report: TransportReport,
     numbers: u64,
+    sender: Sender<E::Transport>,
+}
+
+/// A thread that sends, so that a `send` which waits is noticed.
+struct Sender<T> {
+    jobs: mpsc::Sender<(Arc<T>, Vec<Envelope>)>,
+    done: mpsc::Receiver<Vec<Envelope>>,
+}
+
+impl<T: Transport> Sender<T> {
+    /// To be called within the runtime.
+    fn start() -> Self {
+        let runtime = tokio::runtime::Handle::current();
+        let (jobs, todo) = mpsc::channel::<(Arc<T>, Vec<Envelope>)>();
+        let (report, done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _inside = runtime.enter();
+            while let Ok((transport, mut messages)) = todo.recv() {
+                transport.send(&mut messages);
+                drop(transport);
+                if report.send(messages).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { jobs, done }
+    }
+
+    fn send(
+        &self,
+        transport: Arc<T>,
+        messages: Vec<Envelope>,
+        limit: Duration,
+    ) -> Result<(), Flaw> {
+        // If the thread is gone, then so is its other channel.
+        let _ = self.jobs.send((transport, messages));
+        match self.done.recv_timeout(limit) {
+            Ok(messages) => emptied(&messages),
+            Err(RecvTimeoutError::Timeout) => {
+                let detail = format!("it had not returned after {limit:?}");
+                Err(flaw(Property::NeverWaits, detail))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(flaw(Property::NeverWaits, "it panicked")),
+        }
+    }
 }
 
 /// Runs one part of the kit in a life of its own.
@@ -64,13 +110,19 @@ impl<E: Endpoints> Bench<E> {
             nodes.insert(node, Arc::new(endpoints.start(NodeId(node)).await));
         }
         let (sent, report) = Default::default();
-        Self { kit: *kit, endpoints, nodes, sent, report, numbers: 1000 }
+        let sender = Sender::start();
+        Self { kit: *kit, endpoints, nodes, sent, report, numbers: 1000, sender }
     }
 
     /// The next number that tells messages apart.
     pub(super) fn number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
+        self.numbers(1)
+    }
+
+    /// The first of so many numbers.
+    pub(super) fn numbers(&mut self, count: u64) -> u64 {
+        self.numbers += count;
+        self.numbers + 1 - count
     }
 
     pub(super) fn node(&self, node: u64) -> Arc<E::Transport> {
@@ -84,10 +136,9 @@ impl<E: Endpoints> Bench<E> {
         }
     }
 
-    pub(super) fn send(&mut self, from: u64, mut messages: Vec<Envelope>) -> Result<(), Flaw> {
+    pub(super) fn send(&mut self, from: u64, messages: Vec<Envelope>) -> Result<(), Flaw> {
         self.record(&messages);
-        self.nodes[&from].send(&mut messages);
-        emptied(&messages)
+        self.sender.send(self.node(from), messages, self.kit.send_max)
     }
 
     /// What has arrived at an endpoint of `node` after this time at the latest.
@@ -98,7 +149,8 @@ impl<E: Endpoints> Bench<E> {
         wait: Duration,
     ) -> Result<Vec<Envelope>, Flaw> {
         let mut inbox = Vec::new();
-        if let Ok(Err(TransportClosed)) = timeout(wait, transport.receive(&mut inbox)).await {
+        let outcome = timeout(wait, transport.receive(&mut inbox)).await;
+        if outcome == Ok(Err(TransportClosed)) {
             return Err(flaw(Property::Delivers, "the transport closed by itself"));
         }
         self.examine(node, &inbox)?;

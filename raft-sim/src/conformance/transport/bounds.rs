@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::{Envelope, Message, Payload, Transport};
+use raft_core::{Message, Payload};
 
-use super::bench::{Bench, Flaw, emptied, flaw, part};
+use super::bench::{Bench, Flaw, flaw, part};
 use super::messages::append;
 use super::{Endpoints, TransportKit, TransportProperty as Property, TransportReport, Verdict};
 
@@ -62,8 +61,7 @@ async fn flood<E: Endpoints>(bench: &mut Bench<E>) -> Result<(), Flaw> {
             number += 1;
             messages.push(append(1, 2, number, Counted::make(number, &held)));
         }
-        bench.record(&messages);
-        send_apart(bench, messages)?;
+        bench.send(1, messages)?;
         flooded += BATCH * COMMAND_BYTES as u64;
         tokio::time::sleep(Duration::from_millis(10)).await;
         let now = held.load(Ordering::Relaxed);
@@ -82,26 +80,6 @@ async fn flood<E: Endpoints>(bench: &mut Bench<E>) -> Result<(), Flaw> {
         return Err(flaw(Property::Bounded, detail));
     }
     bench.all_talk(&bench.all(), Property::Recovers).await
-}
-
-/// Sends on a thread of its own, to see that it comes back.
-fn send_apart<E: Endpoints>(bench: &Bench<E>, mut messages: Vec<Envelope>) -> Result<(), Flaw> {
-    let (transport, runtime) = (bench.node(1), tokio::runtime::Handle::current());
-    let (done, back) = std::sync::mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        let _inside = runtime.enter();
-        transport.send(&mut messages);
-        // Nobody waits for it any more if it took too long.
-        let _ = done.send(messages);
-    });
-    match back.recv_timeout(bench.kit.send_max) {
-        Ok(messages) => emptied(&messages),
-        Err(RecvTimeoutError::Timeout) => {
-            let detail = format!("it had not returned after {:?}", bench.kit.send_max);
-            Err(flaw(Property::NeverWaits, detail))
-        }
-        Err(RecvTimeoutError::Disconnected) => Err(flaw(Property::NeverWaits, "it panicked")),
-    }
 }
 
 /// Reads what was held for node 2.
