@@ -98,6 +98,10 @@ mod tests {
         fn floors(&self) -> Vec<Floor> {
             Vec::new()
         }
+
+        fn calm(&self) -> Set {
+            Set(vec![0])
+        }
     }
 
     #[test]

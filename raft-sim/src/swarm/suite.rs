@@ -97,6 +97,9 @@ pub trait Suite: Sync {
 
     /// What a campaign must cover.
     fn floors(&self) -> Vec<Floor>;
+
+    /// A run under load and without faults, to tell the speed by.
+    fn calm(&self) -> Outcome;
 }
 
 /// A suite whose runs are plans. Implement this one; [`Suite`] comes with it.
@@ -118,6 +121,9 @@ pub trait Planned: Sync {
 
     /// What a campaign must cover.
     fn floors(&self) -> Vec<Floor>;
+
+    /// A plan without faults and with load: three nodes for a minute.
+    fn calm(&self) -> Self::Plan;
 }
 
 impl<P: Planned> Suite for P {
@@ -135,5 +141,9 @@ impl<P: Planned> Suite for P {
 
     fn floors(&self) -> Vec<Floor> {
         Planned::floors(self)
+    }
+
+    fn calm(&self) -> Outcome {
+        Planned::run(self, &Planned::calm(self), Recording::Hash)
     }
 }

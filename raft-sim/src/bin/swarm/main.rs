@@ -128,6 +128,8 @@ fn campaign(args: &Args, suite: &dyn Suite) -> bool {
     explain(args, suite, &totals, report);
     let below = totals.below(&suite.floors());
     report.totals(&totals, took, order.threads, &below);
+    let begun = now();
+    report.speed(&suite.calm(), begun.elapsed());
     let written = match (&args.trace, args.seed) {
         (Some(path), Some(seed)) => trace(suite, seed, order.scale, path),
         _ => Ok(()),

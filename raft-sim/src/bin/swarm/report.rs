@@ -48,6 +48,17 @@ impl Report {
         }
     }
 
+    /// Of a run without faults.
+    pub(crate) fn speed(self, calm: &Outcome, took: Duration) {
+        let speed = calm.simulated.as_secs_f64() / took.as_secs_f64().max(1e-9);
+        println!(
+            "speed: three nodes under load: {speed:.0} simulated seconds per second, on one thread"
+        );
+        if let Err(failure) = &calm.verdict {
+            println!("FAILED without faults {failure}");
+        }
+    }
+
     pub(crate) fn totals(
         self,
         totals: &Totals,

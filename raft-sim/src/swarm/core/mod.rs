@@ -4,6 +4,7 @@ mod load;
 mod machine;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use self::load::Load;
 pub use self::machine::Scratch;
@@ -12,10 +13,10 @@ use super::dice::Dice;
 use super::faults::Faults;
 use super::liveness::Liveness;
 use super::safety::safety;
-use super::setting::Setting;
+use super::setting::{Queues, Setting};
 use super::suite::{Failure, Floor, Outcome, Planned, Recording, Scale};
 use super::tally::Tally;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Wire};
 
 /// The suite of the core.
 #[derive(Clone, Copy, Debug)]
@@ -89,32 +90,59 @@ impl Planned for CoreSuite {
     }
 
     fn floors(&self) -> Vec<Floor> {
-        let floors = [
-            ("elections", 5000),
-            ("truncations", 500),
-            ("snapshots taken", 5000),
-            ("snapshots received", 500),
-            ("logs discarded", 300),
-            ("restores", 2000),
-            ("restarts", 5000),
-            ("torn writes", 300),
-            ("crash at a point", 500),
-            ("partition", 300),
-            ("one-way partition", 300),
-            ("pause of a process", 300),
-            ("clock drift", 500),
-            ("stalled disk", 100),
-            ("stopped by an I/O error", 200),
-            ("stopped by a full disk", 50),
-            ("outage of all nodes", 500),
-            ("messages lost", 10_000),
-            ("messages doubled", 5000),
-            ("messages on detours", 500),
-            ("quorum only", 150),
-        ];
-        floors.map(|(what, per_thousand)| Floor { what, per_thousand }).to_vec()
+        FLOORS.map(|(what, per_thousand)| Floor { what, per_thousand }).to_vec()
+    }
+
+    fn calm(&self) -> CorePlan {
+        let (nodes, safety) = (3, Duration::from_secs(60));
+        let (wire, queues) = (Wire::Messages, Queues::Wide);
+        let drawn = Setting::draw(1, Scale::Short);
+        let (snapshot_bytes, segment_bytes) = (Some(64_000), 64 << 10);
+        CorePlan {
+            setting: Setting {
+                nodes,
+                wire,
+                queues,
+                snapshot_bytes,
+                segment_bytes,
+                safety,
+                ..drawn
+            },
+            faults: Faults::default(),
+            load: Load { per_second: 200, bytes_max: 100, giants: false },
+            state_bytes: 1 << 10,
+        }
     }
 }
+
+/// About half of what is there.
+const FLOORS: [(&str, u64); 25] = [
+    ("elections", 7000),
+    ("truncations", 1500),
+    ("snapshots taken", 200_000),
+    ("snapshots received", 4000),
+    ("logs discarded", 4000),
+    ("restores", 10_000),
+    ("restarts", 15_000),
+    ("kill", 2000),
+    ("power loss, nothing kept", 2000),
+    ("power loss, prefix kept", 2000),
+    ("power loss, random sectors kept", 2000),
+    ("torn writes", 200),
+    ("sectors lost", 7000),
+    ("names lost", 2500),
+    ("crash at a point", 1500),
+    ("outage of all nodes", 2000),
+    ("partition", 4000),
+    ("one-way partition", 3000),
+    ("pause of a process", 5000),
+    ("clock drift", 2500),
+    ("stalled disk", 900),
+    ("stopped by an I/O error", 2000),
+    ("stopped by a full disk", 1500),
+    ("messages lost", 150_000),
+    ("quorum only", 150),
+];
 
 fn phases(
     plan: &CorePlan,
