@@ -257,7 +257,7 @@ fn churn(setup: fn(u64, u64) -> Setup) {
         }
         lab.finish()
     })
-    .floor(60, "crashes", |seen| seen.coverage.crashes)
-    .floor(40, "elections", |seen| seen.coverage.elections)
+    .floor(40, "crashes", |seen| seen.coverage.crashes)
+    .floor(30, "elections", |seen| seen.coverage.elections)
     .enough(2000, "commands seen committed", seen);
 }

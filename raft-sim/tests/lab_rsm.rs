@@ -153,9 +153,12 @@ fn submit_and_shut_down(lab: &mut Lab) -> u64 {
     lab.sleep_ms(pause);
     lab.disconnect(leader);
     submitted.extend(lab.submit(leader, &INCREMENT, 50));
+    // The server's own handle is there until the end: it is the node that has to answer.
+    let handle = lab.cluster.group(leader);
     for at in ALL {
         assert!(lab.cluster.shutdown(at, SHUTDOWN).reached(), "server {at} did not stop");
     }
+    assert!(handle.is_some());
     assert!(lab.known_within(Duration::ZERO, &submitted), "somebody was never answered");
     lab.connect_all();
     let of = |submitted: &Submitted| match submitted.outcome() {

@@ -60,10 +60,11 @@ impl Lab {
         let (node, accepted) = (self.cluster.id(at), &self.accepted);
         self.cluster.watch().view(GROUP, |view| {
             let log = &view.nodes[&node].submitted;
-            let begin = log.compacted.index;
+            // What is in a snapshot is applied.
+            let begin = log.compacted.index.min(id.index);
             // What is before its term is on its disk; of its term there is nothing but what it accepted.
             let older = log.entries.values().filter(|entry| entry.term < id.term);
-            let own = LogId::new(id.term, begin.next())..=id;
+            let own = LogId::new(id.term, begin.next())..LogId::new(id.term, id.index.next());
             self.book.count_up_to(begin)
                 + older.filter(|entry| entry.digest != 0).count() as u64
                 + accepted.range(own).count() as u64
