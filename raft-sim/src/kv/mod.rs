@@ -47,4 +47,4 @@ pub use clerk::SimClerk;
 pub use client::{Job, KvClient, KvClients};
 pub use cluster::{KvCluster, KvConfig};
 pub use judge::{Judged, Wrong};
-pub use load::{Crew, KvLoad, Patience, Slow};
+pub use load::{Crew, KvLoad, Patience};

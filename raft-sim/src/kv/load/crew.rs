@@ -35,15 +35,6 @@ struct Member {
     lives: u64,
 }
 
-/// Clients whose calls did not return.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Slow {
-    /// How many.
-    pub clients: usize,
-    /// What each of them waits for.
-    pub what: Vec<String>,
-}
-
 impl Crew {
     /// Clients that begin at once. Randomness of the work comes from `seed`.
     pub fn start(kv: &mut KvCluster, load: &KvLoad, seed: u64) -> Self {
@@ -136,15 +127,6 @@ impl Crew {
 
     /// The trouble is over: all clients run, on good links. Each ends when the call that it has in flight has
     /// returned, and then a write and a read have.
-    ///
-    /// # Errors
-    /// The clients for which that took longer than `limit`.
-    pub fn wind_up(&mut self, kv: &mut KvCluster, limit: Duration) -> Result<(), Slow> {
-        self.calm(kv);
-        self.wait(kv, limit)
-    }
-
-    /// The trouble is over. Whatever clients do from now on is for [`Self::wait`].
     pub fn calm(&mut self, kv: &mut KvCluster) {
         let (nodes, clients) = kv.parts();
         self.set_loss(nodes, 0);
@@ -156,21 +138,28 @@ impl Crew {
         self.board.calm();
     }
 
-    /// Waits until all are done.
+    /// Whether all clients have ended.
+    pub fn is_done(&self) -> bool {
+        self.members.iter().all(|member| member.job.is_done())
+    }
+
+    /// The clients that have not ended, and what each waits for.
+    pub fn waiting(&self) -> Vec<String> {
+        let waiting = self.members.iter().enumerate().filter(|(_, member)| !member.job.is_done());
+        let names: Vec<String> = waiting.map(|(at, it)| format!("{at}.{}", it.lives)).collect();
+        self.board.doing(&names)
+    }
+
+    /// [`Self::calm`], and waits until all clients have ended.
     ///
     /// # Errors
-    /// The clients for which that took longer than `limit`.
-    pub fn wait(&mut self, kv: &mut KvCluster, limit: Duration) -> Result<(), Slow> {
-        let members = &self.members;
-        let done = |member: &Member| member.job.is_done();
-        let waited = kv.nodes_mut().sim().run_until(limit, |_| members.iter().all(done));
-        if waited == Waited::Reached {
-            return Ok(());
+    /// When that takes longer than `limit`: see [`Self::waiting`].
+    pub fn wind_up(&mut self, kv: &mut KvCluster, limit: Duration) -> Result<(), Vec<String>> {
+        self.calm(kv);
+        match kv.nodes_mut().sim().run_until(limit, |_| self.is_done()) {
+            Waited::Reached => Ok(()),
+            Waited::TimedOut => Err(self.waiting()),
         }
-        let slow = members.iter().enumerate().filter(|(_, member)| !done(member));
-        let what: Vec<String> = slow.map(|(at, member)| format!("{at}.{}", member.lives)).collect();
-        let what = self.board.doing(&what);
-        Err(Slow { clients: what.len(), what })
     }
 
     /// How often clients did what, and how it ended.

@@ -6,7 +6,7 @@ mod work;
 use std::fmt;
 use std::time::Duration;
 
-pub use crew::{Crew, Slow};
+pub use crew::Crew;
 
 use super::KvConfig;
 
