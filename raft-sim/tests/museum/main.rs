@@ -5,4 +5,5 @@ mod election;
 mod log;
 mod reads;
 mod snapshot;
+mod store;
 mod support;
