@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use raft_core::StateMachine;
+
 use super::minimise::{Minimised, minimise};
 use super::tally::Tally;
+use crate::cluster::Cluster;
 use crate::watch::Violation;
 
 /// How long runs are.
@@ -73,6 +76,35 @@ pub struct Outcome {
     pub verdict: Result<(), Failure>,
     /// The last lines of the trace, if they were kept.
     pub lines: Vec<String>,
+}
+
+impl Outcome {
+    /// What a run of a cluster comes to, with the faults that were counted while it ran; those that links and
+    /// disks count themselves are added.
+    pub fn of<S: StateMachine>(
+        seed: u64,
+        cluster: &mut Cluster<S>,
+        mut faults: Tally,
+        verdict: Result<(), Failure>,
+    ) -> Self {
+        let traffic = cluster.net().traffic().total();
+        faults.add("messages lost", traffic.lost);
+        faults.add("messages doubled", traffic.doubled);
+        faults.add("messages on detours", traffic.detours);
+        for at in 0..cluster.len() {
+            let losses = cluster.disk(at).losses();
+            faults.add("torn writes", losses.torn_writes);
+            faults.add("sectors lost", losses.sectors);
+            faults.add("names lost", losses.names);
+        }
+        let mut coverage = Tally::default();
+        for (what, count) in cluster.coverage().named() {
+            coverage.add(what, count);
+        }
+        let (simulated, trace) = (cluster.sim().now(), cluster.sim().trace().clone());
+        let (hash, events, lines) = (trace.hash(), trace.events(), trace.lines());
+        Self { seed, simulated, hash, events, faults, coverage, verdict, lines }
+    }
 }
 
 /// What must have happened so often in a campaign.

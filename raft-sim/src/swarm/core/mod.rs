@@ -69,7 +69,7 @@ impl Planned for CoreSuite {
         }
         let mut faults = Tally::default();
         let verdict = phases(plan, &mut cluster, &mut faults);
-        outcome(plan.setting.seed, cluster, faults, verdict)
+        Outcome::of(plan.setting.seed, &mut cluster, faults, verdict)
     }
 
     fn simpler(&self, plan: &CorePlan) -> Vec<(String, CorePlan)> {
@@ -155,38 +155,4 @@ fn phases(
         load.more(cluster, now);
     })?;
     Liveness::of(&plan.setting).run(cluster, &plan.setting, &mut ward, tally)
-}
-
-/// What a run comes to.
-fn outcome(
-    seed: u64,
-    mut cluster: Cluster<Scratch>,
-    mut faults: Tally,
-    verdict: Result<(), Failure>,
-) -> Outcome {
-    let traffic = cluster.net().traffic().total();
-    faults.add("messages lost", traffic.lost);
-    faults.add("messages doubled", traffic.doubled);
-    faults.add("messages on detours", traffic.detours);
-    for at in 0..cluster.len() {
-        let losses = cluster.disk(at).losses();
-        faults.add("torn writes", losses.torn_writes);
-        faults.add("sectors lost", losses.sectors);
-        faults.add("names lost", losses.names);
-    }
-    let mut coverage = Tally::default();
-    for (what, count) in cluster.coverage().named() {
-        coverage.add(what, count);
-    }
-    let trace = cluster.sim().trace().clone();
-    Outcome {
-        seed,
-        simulated: cluster.sim().now(),
-        hash: trace.hash(),
-        events: trace.events(),
-        faults,
-        coverage,
-        verdict,
-        lines: trace.lines(),
-    }
 }
