@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use raft_core::{
-    ClusterId, Entry, GroupId, HardState, Incarnation, LogId, LogIndex, Membership, NodeId, Payload,
-    Persisted, SnapshotMeta, Storage, StorageError, Term, Write, WriteOp, WriteSeq,
+    ClusterId, Entry, GroupId, HardState, Incarnation, LogId, LogIndex, Membership, NodeId,
+    Payload, Persisted, SnapshotMeta, Storage, StorageError, Term, Write, WriteOp, WriteSeq,
 };
 use raft_sim::disk::Image;
 use raft_sim::{Keep, SimDisk};
@@ -80,7 +80,10 @@ async fn fill(disk: &SimDisk, acked: &Acked) -> Result<(), StorageError> {
 async fn check(disk: &SimDisk, acked: u64, place: &str) {
     let persisted = load(disk).await.unwrap_or_else(|error| panic!("{place}: {error}"));
     let last = persisted.log.last().map_or(persisted.compacted.index, |entry| entry.id.index);
-    assert!(last.0 >= acked && last.0 <= acked + 1, "{place}: {last}, and {acked} was acknowledged");
+    assert!(
+        last.0 >= acked && last.0 <= acked + 1,
+        "{place}: {last}, and {acked} was acknowledged"
+    );
     for entry in &persisted.log {
         let Payload::Command(command) = &entry.payload else { panic!("{place}: {entry:?}") };
         assert_eq!(command[..], vec![entry.id.index.0 as u8; 150], "{place}");
@@ -105,7 +108,8 @@ fn m21_a_file_that_is_longer_or_shorter_than_its_data_opens() {
     let (mut lengths, mut sectors, mut names) = (0, 0, 0);
     for at in 0..events {
         for seed in 0..3 {
-            let (disk, acked, place) = (SimDisk::new(seed), Acked::default(), format!("{at}, {seed}"));
+            let (disk, acked, place) =
+                (SimDisk::new(seed), Acked::default(), format!("{at}, {seed}"));
             let (killer, count) = (disk.clone(), Mutex::new(0));
             disk.set_hook(Arc::new(move |_| {
                 let mut count = lock(&count);
