@@ -75,7 +75,7 @@ fn what_is_found_after_a_failure_survives_the_next_power_cut() {
         let steps = workload(21, 3, 40);
         for kind in kinds {
             for nth in 1.. {
-                let disk = MemDisk::new();
+                let disk = SimDisk::new(nth);
                 disk.fail(kind, nth, Failure::Io);
                 if let Ok(wal) = open(&disk).await {
                     for step in &steps {
@@ -91,8 +91,8 @@ fn what_is_found_after_a_failure_survives_the_next_power_cut() {
                 // The system lives on: only the process is another one.
                 let wal = open(&disk).await.unwrap_or_else(|error| panic!("{what}: {error}"));
                 let found = normal_all(load(&wal, 3).await.expect("load"));
-                for cut in [PowerCut::LoseAll, PowerCut::KeepAll, PowerCut::Random(nth)] {
-                    let disk = disk.after_power_cut(cut);
+                for cut in [Keep::Nothing, Keep::Everything, Keep::RandomSectors] {
+                    let disk = after(&disk, nth, cut);
                     let wal = open(&disk).await;
                     let wal = wal.unwrap_or_else(|error| panic!("{what}, {cut:?}: {error}"));
                     let left = normal_all(load(&wal, 3).await.expect("load"));
