@@ -108,7 +108,7 @@ mod checks {
         assert_eq!(executable(line), Some("target/planted/debug/deps/crash-0a1b"));
         let line = "  Executable unittests src/lib.rs (/t/debug/deps/kv-1)";
         assert_eq!(executable(line), Some("/t/debug/deps/kv-1"));
-        assert_eq!(executable("   Compiling kv v0.1.0 (/work/kv)"), None);
+        assert_eq!(executable("   Compiling kv v0.1.0 (/home/user/kv)"), None);
         assert_eq!(failed_test("test model::agrees ... FAILED"), Some("model::agrees"));
         assert_eq!(failed_test("test model::agrees ... ok"), None);
     }
