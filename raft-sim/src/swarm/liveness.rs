@@ -7,6 +7,7 @@ use bytes::Bytes;
 use raft_core::node::GroupStatus;
 use raft_core::{Config, Entry, LogId, LogIndex, NodeId, Role, StateMachine};
 
+use super::absence::Absence;
 use super::dice::Dice;
 use super::safety::check;
 use super::setting::Setting;
@@ -21,6 +22,8 @@ pub struct Liveness {
     /// A quorum agrees on a leader: ten election timeouts, each of up to twice its least; and over streams the
     /// time until broken ones are noticed and dialled again.
     pub leader: Duration,
+    /// For so long it stays leader, whatever a minority does that takes no part.
+    pub steady: Duration,
     /// What is proposed then is applied by all that run.
     pub commit: Duration,
     /// All nodes have applied the same.
@@ -46,6 +49,7 @@ impl Liveness {
         let streams = if setting.wire == Wire::Streams { seconds(6) } else { seconds(0) };
         Self {
             leader: timeouts + streams,
+            steady: timeouts / 2,
             commit: seconds(10),
             convergence: seconds(60),
             compaction: seconds(20),
@@ -53,7 +57,7 @@ impl Liveness {
         }
     }
 
-    /// Runs the phase. One in three seeds leaves a minority down at first.
+    /// Runs the phase. In one of three runs a minority takes no part at first.
     ///
     /// # Errors
     /// What did not happen in time, or what was broken.
@@ -65,20 +69,15 @@ impl Liveness {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let mut dice = Dice::new(setting.seed, "liveness");
-        let minority = (cluster.len() - 1) / 2;
-        let mut without = BTreeSet::new();
-        if minority > 0 && dice.percent(33) {
-            tally.one("quorum only");
-            let count = 1 + dice.index(minority);
-            without.extend(dice.shuffled(cluster.len()).into_iter().take(count));
-        }
-        ward.discharge(cluster, tally, &without);
+        let absence = Absence::draw(&mut dice, cluster);
+        absence.begin(cluster, ward, tally);
         let mut living = Living { cluster, ward, tally };
-        self.serve(&mut living, &without)?;
-        if !without.is_empty() {
+        self.serve(&mut living, |at| !absence.has(at))?;
+        self.steady(&mut living)?;
+        if absence.is_any() {
             let Living { cluster, ward, tally } = &mut living;
-            ward.discharge(cluster, tally, &BTreeSet::new());
-            self.serve(&mut living, &BTreeSet::new())?;
+            absence.end(cluster, ward, tally);
+            self.serve(&mut living, |_| true)?;
         }
         self.converge(&mut living)?;
         self.tidy(&mut living, setting)
@@ -88,7 +87,7 @@ impl Liveness {
     fn serve<S: StateMachine>(
         self,
         living: &mut Living<'_, S>,
-        without: &BTreeSet<usize>,
+        takes_part: impl Fn(usize) -> bool,
     ) -> Result<(), Failure> {
         living.wait("liveness-leader", self.leader, |c| leader_of_quorum(c).is_some())?;
         // A node that is far behind gets a snapshot or a long log first.
@@ -97,8 +96,8 @@ impl Liveness {
         loop {
             let last = living.propose(PROPOSALS, 20, self.commit)?;
             let everywhere = |c: &Cluster<S>| {
-                let mut others = (0..c.len()).filter(|at| !without.contains(at));
-                others.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
+                let mut all = (0..c.len()).filter(|at| takes_part(*at));
+                all.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
             };
             // Another leader may not have them: then they are lost, and others are proposed.
             let replaced = |c: &Cluster<S>| c.leaders().iter().any(|(_, term)| *term > last.term);
@@ -106,6 +105,24 @@ impl Liveness {
             living.wait("liveness-commit", left, |c| everywhere(c) || replaced(c))?;
             if everywhere(living.cluster) {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Nobody deposes a leader that serves.
+    fn steady<S: StateMachine>(self, living: &mut Living<'_, S>) -> Result<(), Failure> {
+        let leader = |c: &Cluster<S>| Some((c.leader()?, c.status(c.leader()?)?.term));
+        let first = leader(living.cluster);
+        let until = living.cluster.sim().now() + self.steady;
+        while living.cluster.sim().now() < until {
+            living.step()?;
+        }
+        match leader(living.cluster) {
+            last if last == first => Ok(()),
+            last => {
+                let what =
+                    format!("{first:?} was deposed, then {last:?}: {}", describe(living.cluster));
+                Err(Failure::new("liveness-steady", what))
             }
         }
     }

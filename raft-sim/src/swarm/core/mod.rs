@@ -103,7 +103,7 @@ impl Planned for CoreSuite {
 }
 
 /// About half of what is there.
-const FLOORS: [(&str, u64); 25] = [
+const FLOORS: [(&str, u64); 27] = [
     ("elections", 7000),
     ("truncations", 1500),
     ("snapshots taken", 200_000),
@@ -128,7 +128,9 @@ const FLOORS: [(&str, u64); 25] = [
     ("stopped by an I/O error", 2000),
     ("stopped by a full disk", 1500),
     ("messages lost", 150_000),
-    ("quorum only", 150),
+    ("quorum only", 50),
+    ("deaf minority", 50),
+    ("mute minority", 50),
 ];
 
 fn phases(
