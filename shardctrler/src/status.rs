@@ -136,3 +136,37 @@ impl From<WireStatus> for NodeStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A part of the wire format, and the same back.
+    #[test]
+    fn travels_as_it_is_pinned() {
+        let status = NodeStatus {
+            role: Role::Leader,
+            term: Term(1),
+            leader: Some(NodeId(2)),
+            commit: LogIndex(3),
+            applied: LogId::new(Term(4), LogIndex(5)),
+            last: LogId::new(Term(6), LogIndex(7)),
+            durable: LogIndex(8),
+            snapshot: Some(LogId::new(Term(9), LogIndex(10))),
+            log_bytes: 11,
+            cluster: ShardCount::new(13).map(|shards| (ClusterId(12), shards)),
+            newest: ConfigNumber(14),
+            oldest: ConfigNumber(15),
+            sessions: 16,
+            watchers: 17,
+            log_time: 18,
+            digest: 19,
+        };
+        let wire = kv::rpc::encode(Vec::new(), &WireStatus::from(&status));
+        let pinned =
+            [3, 1, 1, 2, 3, 4, 5, 6, 7, 8, 1, 9, 10, 11, 1, 12, 13, 14, 15, 16, 17, 18, 19];
+        assert_eq!(wire, pinned);
+        let read = kv::rpc::decode::<WireStatus>(&wire).expect("a status");
+        assert_eq!(NodeStatus::from(read), status);
+    }
+}

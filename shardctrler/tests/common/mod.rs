@@ -3,6 +3,7 @@
 
 pub mod log;
 pub mod reference;
+pub mod single;
 
 use std::collections::BTreeMap;
 
