@@ -65,7 +65,7 @@ impl History {
     /// A configuration, encoded; `None` while there is none of this number.
     pub(super) fn get(&self, number: ConfigNumber) -> Result<Option<&Bytes>, Refusal> {
         let oldest = self.oldest;
-        let place = (number.0 + 1).checked_sub(oldest.0 + u64::from(oldest.0 == 0));
+        let place = number.0.checked_sub(oldest.0);
         let place = place.ok_or(Refusal::Compacted { asked: number, oldest })?;
         Ok(usize::try_from(place).ok().and_then(|place| self.kept.get(place)))
     }

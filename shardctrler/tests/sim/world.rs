@@ -130,6 +130,10 @@ impl World {
 
     /// A new client, of all nodes.
     pub fn client(&mut self) -> Client {
+        self.client_with(|_| ())
+    }
+
+    pub fn client_with(&mut self, configure: impl FnOnce(&mut ClerkConfig)) -> Client {
         self.clients += 1;
         let host = self.cluster.sim().add_host(&format!("client-{}", self.clients));
         let (made, endpoints, wire) = (Job::new(), self.endpoints(), self.wire);
@@ -145,6 +149,7 @@ impl World {
             let mut config = ClerkConfig::default();
             config.deadline = 60 * SECOND;
             config.calls.seed = process.seed();
+            configure(&mut config);
             tell.set(Clerk::new(caller, endpoints, config));
             std::future::pending()
         });
