@@ -15,9 +15,11 @@
 use bytes::Bytes;
 use raft_core::LogIndex;
 
-use crate::codec::{self, FORMAT, Malformed};
+pub use crate::codec::Malformed;
+use crate::codec::{self, FORMAT};
 use crate::envelope;
-use crate::op::{Op, Write};
+use crate::op::Op;
+pub use crate::op::Write;
 
 /// A session: the log index of the command that opened it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,15 +44,23 @@ const HEADER: usize = 10;
 
 /// A command, read. Borrows from the log entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Command<'a> {
-    pub(crate) stamp: u64,
-    pub(crate) body: Body<'a>,
+pub struct Command<'a> {
+    /// The leader's stamp: the log's time in milliseconds.
+    pub stamp: u64,
+    /// What it asks for.
+    pub body: Body<'a>,
 }
 
+/// What a [`Command`] asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Body<'a> {
+pub enum Body<'a> {
+    /// A write, in a session.
     Write(Ticket, Write<'a>),
-    Session { ttl_ms: u32 },
+    /// A new session.
+    Session {
+        /// It expires when it is not used for so long, in milliseconds of the log's time.
+        ttl_ms: u32,
+    },
 }
 
 /// A command that does one operation. `stamp_ms` is the log's time.
@@ -96,8 +106,12 @@ pub(crate) fn read_write(mut body: &[u8]) -> Result<(Ticket, Write<'_>), Malform
     Ok((ticket, codec::decode(body)?))
 }
 
-/// Reads a command.
-pub(crate) fn read(mut data: &[u8]) -> Result<Command<'_>, Malformed> {
+/// Reads a command, as it stands in the log: for tools that look into one.
+///
+/// # Errors
+///
+/// When the bytes are no command of a version that is known here.
+pub fn read(mut data: &[u8]) -> Result<Command<'_>, Malformed> {
     let [format, kind] = codec::take(&mut data)?;
     let stamp = u64::from_le_bytes(codec::take(&mut data)?);
     let body = match (format, kind) {

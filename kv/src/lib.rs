@@ -33,6 +33,9 @@
 //! # Ok::<(), kv::CommandError>(())
 //! ```
 
+#[macro_use]
+mod planted;
+
 mod blob;
 mod clerk;
 mod codec;
@@ -42,6 +45,7 @@ mod envelope;
 mod fault;
 mod limits;
 mod op;
+pub mod raw;
 pub mod rpc;
 mod server;
 mod status;

@@ -86,8 +86,10 @@ impl<'a> Op<'a> {
 
 /// What a write request asks for. Batches do not nest, so that no bytes from outside can recurse.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Write<'a> {
+pub enum Write<'a> {
+    /// One operation.
     One(#[serde(borrow)] Op<'a>),
+    /// All of them, or none.
     Batch(#[serde(borrow)] Vec<Op<'a>>),
 }
 

@@ -75,6 +75,11 @@
 #![cfg_attr(not(feature = "node"), allow(rustdoc::broken_intra_doc_links))]
 #![no_std]
 extern crate alloc;
+#[cfg(planted_bugs)]
+extern crate std;
+
+#[macro_use]
+mod planted;
 
 mod config;
 mod effects;
@@ -105,6 +110,9 @@ pub use future::*;
 pub use id::*;
 pub use membership::*;
 pub use message::*;
+#[cfg(planted_bugs)]
+#[doc(hidden)]
+pub use planted::{PlantedBug, Suite};
 pub use raft::Raft;
 pub use rpc::*;
 pub use state_machine::*;

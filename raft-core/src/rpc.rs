@@ -14,6 +14,12 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// Sends requests to services, by address.
+///
+/// A request arrives **at most once** for each call. It may arrive late, even after the call has failed or was
+/// dropped, but no second copy ever does, and a call that ended [`NotSent`](CallError::NotSent) never arrives.
+/// Clients build on it: when a service answers that it did nothing, nothing of this call can have an effect
+/// any more. What runs over a TCP connection, and is not repeated over another one, is of this kind; a
+/// transport of datagrams has to number its requests and drop the copies.
 pub trait Caller: Send + Sync + 'static {
     /// Sends `request` to the service at `address` and waits for its reply. It waits as long as it takes:
     /// the caller sets a deadline by dropping the future, after which the outcome is unknown.

@@ -413,6 +413,7 @@ scripts! {
     one_way_partition_deposes_a_deaf_leader
     overloaded_follower
     overloaded_leader
+    peer_that_is_away_holds_no_entries
     prevote_keeps_a_partitioned_node_quiet
     prevote_refusal_brings_the_newer_term
     read_index_waits_for_first_commit

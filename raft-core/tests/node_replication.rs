@@ -132,6 +132,24 @@ async fn a_read_sees_every_write_answered_before_it() {
     }
 }
 
+/// The log is applied again in many batches, and a read is confirmed before the last of them.
+#[tokio::test(start_paused = true)]
+async fn a_read_after_a_restart_sees_every_write_answered_before_it() {
+    let mut cluster = Cluster::new(1).await;
+    cluster.leader().await;
+    let proposals: Vec<_> = (0..2000).map(|count| cluster.group(0).propose(bytes(count))).collect();
+    for proposal in proposals {
+        within(5, proposal).await.unwrap();
+    }
+    cluster.crash(0);
+    cluster.start(0).await;
+    let group = cluster.group(0);
+    group.campaign();
+    let mut leads = group.changes();
+    within(5, leads.wait_for(|change| change.role == Role::Leader)).await.unwrap();
+    assert_eq!(within(5, group.read(|state| state.commands.len())).await, Ok(2000));
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_reads_of_a_turn_share_one_round() {
     let cluster = Cluster::new(3).await;

@@ -49,6 +49,35 @@ async fn a_group_takes_snapshots_by_itself_and_compacts_its_log() {
     assert_eq!(cluster.converged().await.len(), 500);
 }
 
+/// Snapshots that are taken while commands are being applied have what their index says, no less and no more:
+/// after a restart from each of them every command was applied once.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_under_load_has_what_its_index_says() {
+    let mut cluster = Cluster::tuned(3, |_| {}, often).await;
+    for round in 0..10_usize {
+        let leader = cluster.leader().await;
+        let mut proposals = Vec::new();
+        for command in round * 100..round * 100 + 100 {
+            proposals.push(cluster.group(leader).propose(bytes(command)));
+            // Some turns of the loop take none, some a few.
+            for _ in 0..command % 3 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for (count, proposal) in proposals.into_iter().enumerate() {
+            let applied = within(5, proposal).await.unwrap();
+            assert_eq!(applied.output, round * 100 + count + 1);
+        }
+        assert!(cluster.group(leader).status().snapshot.is_some());
+        for position in 0..3 {
+            cluster.crash(position);
+            cluster.start(position).await;
+        }
+    }
+    cluster.leader().await;
+    assert_eq!(cluster.converged().await, (0..1000).map(bytes).collect::<Vec<_>>());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_is_asked_for_has_what_is_applied_and_is_durable() {
     let cluster = Cluster::tuned(1, |_| {}, by_hand).await;

@@ -1,12 +1,17 @@
-//! A deterministic simulator: the production code of nodes, stores and transports under one seed.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod checker;
 pub mod cluster;
+pub mod conformance;
 pub mod disk;
 pub mod history;
 pub mod invariants;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod net;
+pub mod report;
+pub mod swarm;
 pub mod watch;
 pub mod world;
 

@@ -235,8 +235,13 @@ fn a_removed_file_lives_as_long_as_somebody_has_it_open() {
         mount.sync_dir().await.expect("sync");
         assert_eq!(file.read_at(0, 10).await.expect("read"), &b"data"[..]);
         assert_eq!(disk.files_held(), 1);
+        assert_eq!(SimDisk::of_image(1, &disk.image()).files_held(), 0);
         drop(file);
         mount.sync_dir().await.expect("sync");
+        assert_eq!(disk.files_held(), 0);
+        // The handles of the dead count for nothing.
+        let _dead = mount.open("file", OpenMode::Create).await.expect("create");
+        disk.power_loss(Keep::Nothing);
         assert_eq!(disk.files_held(), 0);
     });
 }

@@ -168,6 +168,11 @@ fn a_hook_can_kill_the_process_on_either_side_of_any_effect() {
             (None, Some(8)),
         ];
         for at in 0..12 {
+            // The same without a hook.
+            let other = SimDisk::new(1);
+            other.unmount_at(at + 1);
+            script(&other).await;
+            assert_eq!(other.boundaries(), at + 1);
             let disk = SimDisk::new(1);
             let (killer, count) = (disk.clone(), Mutex::new(0));
             disk.set_hook(Arc::new(move |_| {
@@ -179,8 +184,28 @@ fn a_hook_can_kill_the_process_on_either_side_of_any_effect() {
             }));
             script(&disk).await;
             let (a, b) = states[(at as usize).div_ceil(2)];
-            assert_eq!((disk.size("a"), disk.size("b")), (a, b), "killed at {at}");
+            for disk in [disk, other] {
+                assert_eq!((disk.size("a"), disk.size("b")), (a, b), "killed at {at}");
+            }
         }
+    });
+}
+
+/// Killed between the effect and the news of it: the process never hears.
+#[test]
+fn what_took_effect_as_the_process_died_is_not_reported() {
+    run_paused(async {
+        let disk = SimDisk::new(1);
+        let mount = disk.mount();
+        let killer = disk.clone();
+        disk.set_hook(Arc::new(move |event| {
+            if matches!(event.phase, Phase::After(_)) {
+                killer.unmount();
+            }
+        }));
+        let opening = mount.open("file", OpenMode::Create);
+        assert!(tokio::time::timeout(Duration::from_secs(9), opening).await.is_err());
+        assert_eq!(disk.names(), ["file"]);
     });
 }
 

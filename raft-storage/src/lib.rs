@@ -27,10 +27,13 @@
 //! # }).unwrap();
 //! ```
 //!
-//! Beneath the log is the small trait [`Disk`]: [`FileDisk`] is the real one, [`testing::MemDisk`] one that
+//! Beneath the log is the small trait [`Disk`]: [`FileDisk`] is the real one; the crate `raft-sim` has one that
 //! loses power, fails and rots on demand. [`inspect_wal`] reads a log offline.
 
 #![forbid(unsafe_code)]
+
+#[macro_use]
+mod planted;
 
 mod codec;
 mod disk;
@@ -38,7 +41,6 @@ mod health;
 mod identity;
 mod memory;
 mod snapshot;
-pub mod testing;
 mod wal;
 
 pub use disk::{

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use common::*;
 use proptest::prelude::*;
 use raft_core::{GroupId, Payload, Storage, Suffix, WriteOp};
-use raft_storage::testing::{MemDisk, OpKind};
+use raft_sim::SimDisk;
+use raft_sim::disk::OpKind;
 use raft_storage::{FileDisk, Verdict, Wal, WalOptions, inspect_wal};
 
-fn bytes_of(disk: &MemDisk) -> u64 {
+fn bytes_of(disk: &SimDisk) -> u64 {
     let names = disk.names().into_iter().filter(|name| name.ends_with(".wal"));
     names.map(|name| disk.contents(&name).map_or(0, |data| data.len() as u64)).sum()
 }
@@ -18,9 +19,9 @@ fn bytes_of(disk: &MemDisk) -> u64 {
 #[test]
 fn one_write_is_one_sync_and_little_more_than_the_payload() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let options = WalOptions { segment_bytes: 32 << 20, segments_max: 8, fill_bytes: 0 };
-        let wal = Wal::open(Arc::new(disk.clone()), IDENTITY, options).await.expect("open");
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
         wal.write(vec![hard_state(1, 1)]).await.expect("write");
         for (payload, batch) in [(0, 1), (16, 1), (256, 16), (4096, 64)] {
             let before = (disk.count(OpKind::Sync), disk.count(OpKind::Write));
@@ -37,7 +38,7 @@ fn one_write_is_one_sync_and_little_more_than_the_payload() {
             );
         }
         let (mut payload, mut entries, mut end) = (0, 0, 0);
-        inspect_wal(&disk, |record| {
+        inspect_wal(&disk.mount(), |record| {
             end = end.max(record.offset + 40 + u64::from(record.payload_bytes));
             if matches!(record.kind, raft_storage::RecordKind::Command) {
                 payload += u64::from(record.payload_bytes);
@@ -57,7 +58,7 @@ fn one_write_is_one_sync_and_little_more_than_the_payload() {
             .await
             .expect("write");
         let mut last = 0;
-        inspect_wal(&disk, |record| last = record.offset).await.expect("inspect");
+        inspect_wal(&disk.mount(), |record| last = record.offset).await.expect("inspect");
         assert_eq!(last + 40 - end, 64);
     });
 }
@@ -65,7 +66,7 @@ fn one_write_is_one_sync_and_little_more_than_the_payload() {
 #[test]
 fn an_idle_group_does_not_pin_the_log() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         wal.write(vec![hard_state(1, 1), write(1, WriteOp::Append(vec![command(1, 1, "idle")]))])
             .await
@@ -93,9 +94,9 @@ fn an_idle_group_does_not_pin_the_log() {
 #[test]
 fn segments_that_one_snapshot_releases_together_are_all_recycled() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let options = WalOptions { segments_max: 8, ..SMALL };
-        let wal = Wal::open(Arc::new(disk.clone()), IDENTITY, options).await.expect("open");
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
         wal.write(vec![hard_state(1, 1)]).await.expect("write");
         let mut made = 0;
         for index in 1..=1000 {
@@ -117,7 +118,7 @@ fn segments_that_one_snapshot_releases_together_are_all_recycled() {
 #[test]
 fn a_reader_survives_the_replacement_of_its_snapshot() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
         take_snapshot(&wal, 1, id(1, 5), data.clone()).await.expect("snapshot");
@@ -148,7 +149,7 @@ fn a_reader_survives_the_replacement_of_its_snapshot() {
 fn a_received_snapshot_keeps_or_discards_the_log() {
     run(async {
         for (suffix, left) in [(Suffix::Keep, 2), (Suffix::Discard, 0)] {
-            let disk = MemDisk::new();
+            let disk = SimDisk::new(1);
             let wal = open(&disk).await.expect("open");
             let entries = (1..=5).map(|index| command(1, index, "x")).collect();
             wal.write(vec![hard_state(1, 1), write(1, WriteOp::Append(entries))])
@@ -184,7 +185,7 @@ fn a_chunk_that_does_not_continue_or_is_damaged_is_refused() {
             bad.checksum ^= 1;
             bad
         }] {
-            let wal = open(&MemDisk::new()).await.expect("open");
+            let wal = open(&SimDisk::new(1)).await.expect("open");
             assert!(wal.write(vec![receive(1, id(1, 3), bad, Suffix::Discard)]).await.is_err());
         }
     });
@@ -220,9 +221,9 @@ fn the_real_disk_keeps_what_was_written_and_its_lock() {
 #[test]
 fn many_groups_share_a_batch() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let options = WalOptions::default();
-        let wal = Wal::open(Arc::new(disk.clone()), IDENTITY, options).await.expect("open");
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
         let writes = (1..=2000u64).flat_map(|group| {
             [
                 hard_state(group, 1),
@@ -231,7 +232,7 @@ fn many_groups_share_a_batch() {
         });
         wal.write(writes.collect()).await.expect("write");
         drop(wal);
-        let wal = Wal::open(Arc::new(disk), IDENTITY, options).await.expect("open");
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
         assert_eq!(wal.groups().await.expect("groups").len(), 2000);
         let state = wal.load(GroupId(1234)).await.expect("load");
         assert_eq!(state.log[0].payload, Payload::Command(1234u64.to_le_bytes().to_vec().into()));
@@ -245,7 +246,7 @@ proptest! {
         run(async move {
             let steps = workload(seed, 4, 80);
             let states = history(&steps, 4).await;
-            let disk = MemDisk::new();
+            let disk = SimDisk::new(1);
             let mut wal = open(&disk).await.expect("open");
             for (at, step) in steps.iter().enumerate() {
                 let begins_anew = matches!(step, Step::Write(writes)

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use common::*;
 use raft_core::{ClusterId, NodeId, Storage, StorageError, WriteOp};
-use raft_storage::testing::{Failure, MemDisk, OpKind, PowerCut};
-use raft_storage::{Identity, Wal, read_identity};
+use raft_sim::disk::{Failure, OpKind};
+use raft_sim::{Keep, SimDisk};
+use raft_storage::{Identity, Wal, WalOptions, read_identity};
 
-async fn refusal(disk: &MemDisk, identity: Identity) -> StorageError {
-    Wal::open(Arc::new(disk.clone()), identity, SMALL).await.err().expect("refused")
+async fn refusal(disk: &SimDisk, identity: Identity) -> StorageError {
+    Wal::open(Arc::new(disk.mount()), identity, SMALL).await.err().expect("refused")
 }
 
 #[test]
@@ -29,7 +30,7 @@ fn every_failing_operation_stops_the_store_and_loses_nothing() {
         for kind in kinds {
             for failure in [Failure::Io, Failure::Full] {
                 for nth in (1..200).step_by(3) {
-                    let disk = MemDisk::new();
+                    let disk = SimDisk::new(1);
                     disk.fail(kind, nth, failure);
                     let Ok(wal) = open(&disk).await else { continue };
                     let mut done = 0;
@@ -49,10 +50,10 @@ fn every_failing_operation_stops_the_store_and_loses_nothing() {
                     }
                     drop(wal);
                     // Space is back, or the machine restarts: nothing needs an operator.
-                    for cut in [PowerCut::LoseAll, PowerCut::KeepAll, PowerCut::Random(nth)] {
+                    for keep in [Keep::Nothing, Keep::Everything, Keep::RandomSectors] {
                         let what =
-                            format!("{kind:?} number {nth}, {failure:?}, {cut:?}, {done} steps");
-                        let wal = open(&disk.after_power_cut(cut)).await;
+                            format!("{kind:?} number {nth}, {failure:?}, {keep:?}, {done} steps");
+                        let wal = open(&after(&disk, nth, keep)).await;
                         let wal = wal.unwrap_or_else(|error| panic!("{what}: {error}"));
                         let found = normal_all(load(&wal, 3).await.expect("load"));
                         let next = (done + 1).min(steps.len());
@@ -64,12 +65,50 @@ fn every_failing_operation_stops_the_store_and_loses_nothing() {
     });
 }
 
+/// After a failed sync the system has the data and the disk does not (Rebello and others, "Can Applications
+/// Recover from fsync Failures?", ATC'20). A process that starts again on the same system reads them; a node
+/// goes on from there, and promises them to others.
+#[test]
+fn what_is_found_after_a_failure_survives_the_next_power_cut() {
+    let kinds = [OpKind::Create, OpKind::Write, OpKind::Sync, OpKind::Rename, OpKind::SyncDir];
+    run(async move {
+        let steps = workload(21, 3, 40);
+        for kind in kinds {
+            for nth in 1.. {
+                let disk = SimDisk::new(nth);
+                disk.fail(kind, nth, Failure::Io);
+                if let Ok(wal) = open(&disk).await {
+                    for step in &steps {
+                        if step.run(&wal).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+                if disk.count(kind) < nth {
+                    break;
+                }
+                let what = format!("{kind:?} number {nth}");
+                // The system lives on: only the process is another one.
+                let wal = open(&disk).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                let found = normal_all(load(&wal, 3).await.expect("load"));
+                for cut in [Keep::Nothing, Keep::Everything, Keep::RandomSectors] {
+                    let disk = after(&disk, nth, cut);
+                    let wal = open(&disk).await;
+                    let wal = wal.unwrap_or_else(|error| panic!("{what}, {cut:?}: {error}"));
+                    let left = normal_all(load(&wal, 3).await.expect("load"));
+                    assert!(left == found, "{what}, {cut:?}: found {found:#?}\nleft {left:#?}");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn another_owner_is_refused_by_name() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         drop(open(&disk).await.expect("open"));
-        assert_eq!(read_identity(&disk).await.expect("read"), Some(IDENTITY));
+        assert_eq!(read_identity(&disk.mount()).await.expect("read"), Some(IDENTITY));
         for other in [
             Identity { node: NodeId(2), ..IDENTITY },
             Identity { cluster: ClusterId(8), ..IDENTITY },
@@ -93,7 +132,7 @@ fn another_owner_is_refused_by_name() {
 #[test]
 fn a_second_open_is_refused_and_a_left_over_lock_file_is_not() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         assert!(refusal(&disk, IDENTITY).await.to_string().contains("in use"));
         drop(wal);
@@ -105,7 +144,7 @@ fn a_second_open_is_refused_and_a_left_over_lock_file_is_not() {
 #[test]
 fn a_missing_file_is_named() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         wal.write(vec![hard_state(1, 1)]).await.expect("write");
         for index in 1..100 {
@@ -123,13 +162,13 @@ fn a_missing_file_is_named() {
         drop(open(&disk).await.expect("unknown and temporary files do no harm"));
         assert!(disk.contents("notes.txt").is_some());
         assert!(!disk.names().iter().any(|name| name.ends_with(".tmp")));
-        let all = |disk: &MemDisk| disk.names();
+        let all = |disk: &SimDisk| disk.names();
         let mut named = 0;
         for name in all(&disk) {
             if name == "lock" || name == "notes.txt" {
                 continue;
             }
-            let image = disk.after_power_cut(PowerCut::KeepAll);
+            let image = after(&disk, 1, Keep::Everything);
             image.set_contents(&name, None);
             // The last segment may be one that was only prepared.
             let last = all(&disk).into_iter().filter(|name| name.ends_with(".wal")).max();
@@ -147,15 +186,15 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_damaged_snapshot_is_refused_at_open_or_when_read() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         take_snapshot(&wal, 1, id(1, 5), vec![5; 500]).await.expect("snapshot");
         drop(wal);
         let name = disk.names().into_iter().find(|name| name.ends_with(".snap")).expect("one");
         let whole = disk.contents(&name).expect("there");
         for at in 0..whole.len() {
-            let image = disk.after_power_cut(PowerCut::KeepAll);
-            let mut data = whole.clone();
+            let image = after(&disk, 1, Keep::Everything);
+            let mut data = whole.to_vec();
             data[at] ^= 4;
             image.set_contents(&name, Some(data));
             let error = match open(&image).await {
@@ -176,7 +215,7 @@ fn a_damaged_snapshot_is_refused_at_open_or_when_read() {
 #[test]
 fn a_hard_state_that_is_missing_is_noticed() {
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         wal.write(vec![write(1, WriteOp::Append(vec![command(3, 1, "x")]))]).await.expect("write");
         drop(wal);
@@ -187,12 +226,44 @@ fn a_hard_state_that_is_missing_is_noticed() {
 #[test]
 fn a_write_that_is_given_up_stops_the_store() {
     run(async {
-        let wal = open(&MemDisk::new()).await.expect("open");
+        let wal = open(&SimDisk::new(1)).await.expect("open");
         let mut given_up = wal.write(vec![hard_state(1, 1)]);
         let waker = std::task::Waker::noop();
         assert!(given_up.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
         drop(given_up);
         let next = wal.write(vec![hard_state(1, 2)]).await;
         assert!(matches!(next, Err(StorageError::Failed { .. })), "{next:?}");
+    });
+}
+
+/// Copying live entries forward must not make sound copies of what a lost batch had overwritten.
+#[test]
+fn a_batch_that_the_disk_lost_is_noticed_when_its_segment_is_copied_forward() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let options = WalOptions { fill_bytes: 0, ..SMALL };
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
+        let old = (1..=3).map(|index| command(1, index, "old")).collect();
+        wal.write(vec![hard_state(1, 1), write(1, WriteOp::Append(old))]).await.expect("write");
+        disk.fail(OpKind::Write, 1, Failure::Lost);
+        let new = vec![command(2, 2, "new")];
+        wal.write(vec![hard_state(1, 2), write(1, WriteOp::Append(new))]).await.expect("write");
+        wal.write(vec![hard_state(2, 1)]).await.expect("write");
+        for index in 1..2000 {
+            let entry = vec![command(1, index, vec![1; 100])];
+            let mut writes = vec![write(2, WriteOp::Append(entry))];
+            if index % 20 == 0 {
+                take_snapshot(&wal, 2, id(1, index), vec![2; 10]).await.expect("snapshot");
+                writes.push(write(2, WriteOp::Compact(id(1, index))));
+            }
+            if let Err(error) = wal.write(writes).await {
+                assert!(error.to_string().contains("0000000000000001.wal"), "{error}");
+                drop(wal);
+                let error = refusal(&disk, IDENTITY).await;
+                assert!(matches!(error, StorageError::Corrupt { .. }), "{error}");
+                return;
+            }
+        }
+        panic!("entries were copied out of a segment that is not whole");
     });
 }

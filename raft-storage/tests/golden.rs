@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::*;
 use raft_core::{Entry, GroupId, Payload, Persisted, Storage, Suffix, WriteOp};
-use raft_storage::testing::MemDisk;
+use raft_sim::SimDisk;
 use raft_storage::{Origin, RecordKind, Verdict, Wal, inspect_wal, read_identity};
 
 /// Makes every kind of record: entries of each kind, a compaction, an installation, and, by going on until the
@@ -35,9 +35,10 @@ async fn scenario(wal: &Wal) {
     }
 }
 
-async fn kinds(disk: &MemDisk) -> BTreeSet<String> {
+async fn kinds(disk: &SimDisk) -> BTreeSet<String> {
     let mut kinds = BTreeSet::new();
-    let report = inspect_wal(disk, |record| {
+    let mount = disk.mount();
+    let report = inspect_wal(&mount, |record| {
         assert_eq!(record.verdict, Verdict::Valid);
         kinds.insert(format!("{:?} {:?}", record.kind, record.origin));
     });
@@ -60,13 +61,13 @@ fn a_directory_of_version_1_is_read() {
         if std::env::var_os("RAFT_STORAGE_WRITE_GOLDEN").is_some() {
             write_golden(&root).await;
         }
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         for file in std::fs::read_dir(&root).expect("the golden directory") {
             let file = file.expect("a file");
             let name = file.file_name().into_string().expect("a name");
             disk.set_contents(&name, Some(std::fs::read(file.path()).expect("its bytes")));
         }
-        assert_eq!(read_identity(&disk).await.expect("identity"), Some(IDENTITY));
+        assert_eq!(read_identity(&disk.mount()).await.expect("identity"), Some(IDENTITY));
         let kinds = kinds(&disk).await;
         for kind in [
             RecordKind::Command,
@@ -97,7 +98,7 @@ fn a_directory_of_version_1_is_read() {
 fn the_first_segment_of_version_1_is_what_is_written_now() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1-start");
     run(async {
-        let disk = MemDisk::new();
+        let disk = SimDisk::new(1);
         let wal = open(&disk).await.expect("open");
         let entries = vec![Entry { id: id(1, 1), payload: Payload::Noop }, command(1, 2, "golden")];
         wal.write(vec![hard_state(1, 1), write(1, WriteOp::Append(entries))]).await.expect("write");
@@ -119,7 +120,7 @@ fn the_first_segment_of_version_1_is_what_is_written_now() {
 }
 
 async fn write_golden(root: &Path) {
-    let disk = MemDisk::new();
+    let disk = SimDisk::new(1);
     let wal = open(&disk).await.expect("open");
     scenario(&wal).await;
     wal.close().await;

@@ -7,8 +7,10 @@
 mod bench;
 mod cargo;
 mod examples;
+mod mutants;
 mod no_std;
 mod readme;
+mod sim;
 mod soak;
 mod stage;
 mod test_all;
@@ -24,6 +26,10 @@ Tasks:
                                   --strict: what cannot run counts as failed
   soak [ARGS]                     three real processes under load that are killed and paused, and whose
                                   logs are torn; `cargo xtask soak --help` shows its arguments
+  mutants [ARGS]                  plants one bug at a time and shows that each is found;
+                                  `cargo xtask mutants --help` shows its arguments
+  sim [ARGS]                      simulated clusters under faults, everything drawn from seeds;
+                                  `cargo xtask sim --help` shows its arguments
   bench [ARGS]                    measures this project beside its peers, in release mode;
                                   `cargo xtask bench --help` shows its own arguments
 ";
@@ -33,6 +39,8 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((task, rest)) if task == "test-all" => test_all::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "mutants" => mutants::run(rest),
+        Some((task, rest)) if task == "sim" => sim::run(rest),
         Some((task, rest)) if task == "soak" => soak::run(rest),
         Some((help, _)) if ["help", "--help", "-h"].contains(&help.as_str()) => {
             print!("{HELP}");

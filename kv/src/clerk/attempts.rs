@@ -105,6 +105,9 @@ impl<P: Protocol> Calls<P> {
                     attempts.cause = Cause::Unreachable;
                     Next::Pause
                 }
+                Ok(Err(_)) | Err(_) if planted!(UnknownRetriedAsNew) && ticket.is_some() => {
+                    Next::Fail(Failure::SessionExpired)
+                }
                 Ok(Err(_)) | Err(_) => self.on_silence(attempts, Cause::NoReply, &target),
             };
             match next {
@@ -144,7 +147,7 @@ impl<P: Protocol> Calls<P> {
         target: &Address,
     ) -> Next<P::Refusal> {
         self.state().route.rotate(target);
-        attempts.doubt = true;
+        attempts.doubt = !planted!(UnknownIsNotDone);
         attempts.cause = cause;
         Next::Pause
     }

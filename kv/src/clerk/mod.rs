@@ -5,8 +5,8 @@
 //! follow the servers' hints at the leader, try other endpoints when one fails, pause longer after each
 //! failure, and end at their deadline with a [`ClerkError`] that says what is certain.
 //!
-//! Relies on a [`Caller`] that delivers a request at most once: then a server's "not the leader" proves
-//! that this attempt had no effect.
+//! [`ClerkError::NotDone`] rests on what a [`Caller`] promises, that a request arrives at most once: a server's
+//! "not the leader" then proves that this attempt has no effect, now or later.
 //!
 //! A call whose future is dropped gives up: it may still be applied, once.
 

@@ -3,14 +3,15 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use raft_core::Term;
 use raft_core::node::{Group, ProposalError, QueryError};
+use raft_core::{LogId, StateMachine, Term};
 
 use crate::op::Output;
 use crate::status::NodeStatus;
 use crate::store::Store;
 
-/// A replicated [`Store`], on one node. A [`Group`] is one; a test of clients may bring another.
+/// A replicated [`Store`], on one node. A [`Group`] is one, also of a state machine that has a [`Store`] in
+/// it and answers as that does; a test of clients may bring another.
 pub trait Replica: Clone + Send + Sync + 'static {
     /// Proposes a command and waits until it is applied here.
     fn propose(
@@ -34,7 +35,7 @@ pub trait Replica: Clone + Send + Sync + 'static {
     fn status(&self) -> NodeStatus;
 }
 
-impl Replica for Group<Store> {
+impl<S: StateMachine<Output = Output> + AsRef<Store>> Replica for Group<S> {
     fn propose(
         &self,
         command: Bytes,
@@ -47,7 +48,7 @@ impl Replica for Group<Store> {
         &self,
         look: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, QueryError>> + Send {
-        Group::read(self, look)
+        Group::read(self, |machine: &S| look(machine.as_ref()))
     }
 
     fn term(&self) -> Term {
@@ -56,12 +57,12 @@ impl Replica for Group<Store> {
     }
 
     fn log_time(&self) -> u64 {
-        self.peek(|_, store| store.log_time())
+        self.peek(|_, machine| machine.as_ref().log_time())
     }
 
     fn status(&self) -> NodeStatus {
         let group = Group::status(self);
-        self.peek(|applied, store| NodeStatus {
+        let status = |applied: LogId, store: &Store| NodeStatus {
             role: group.role,
             term: group.term,
             leader: group.leader,
@@ -75,6 +76,7 @@ impl Replica for Group<Store> {
             sessions: store.sessions() as u64,
             log_time: store.log_time(),
             digest: store.digest(),
-        })
+        };
+        self.peek(|applied, machine| status(applied, machine.as_ref()))
     }
 }

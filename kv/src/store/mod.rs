@@ -64,6 +64,12 @@ impl Default for Store {
     }
 }
 
+impl AsRef<Self> for Store {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Store {
     /// An empty store.
     pub fn new(config: StoreConfig) -> Self {
@@ -132,6 +138,10 @@ impl Store {
 
     fn write_once(&mut self, index: LogIndex, ticket: Ticket, write: &Write<'_>) -> Output {
         if let Admission::Repeated(reply) = self.sessions.admit(ticket, self.log_time)? {
+            if planted!(RepeatedWriteApplied) {
+                let outcome = self.write(index, write).unwrap_or_else(Outcome::Refused);
+                return Ok(Reply { index, outcome });
+            }
             return Ok(reply);
         }
         let outcome = self.write(index, write).unwrap_or_else(Outcome::Refused);

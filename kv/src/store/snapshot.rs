@@ -70,7 +70,10 @@ enum Next {
 }
 
 impl Source {
-    pub(super) fn new(view: Store) -> Self {
+    pub(super) fn new(mut view: Store) -> Self {
+        if planted!(SessionsNotInSnapshot) {
+            view.sessions = Default::default();
+        }
         Self { view, next: Next::Header, pending: BytesMut::new() }
     }
 

@@ -85,10 +85,14 @@ impl<S: StateMachine> Applier<'_, S> {
                 self.restore(meta).await?;
             }
             Op::View => {
+                let before = self.applied;
                 self.apply();
                 let machine = lock(&self.shared.machine);
-                let (applied, source) = (machine.applied, machine.state.snapshot());
+                let (mut applied, source) = (machine.applied, machine.state.snapshot());
                 drop(machine);
+                if planted!(AppliedTwice) {
+                    applied = before;
+                }
                 self.shared.tell(Ask::Viewed { applied, source });
             }
         }

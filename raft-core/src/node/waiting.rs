@@ -76,7 +76,7 @@ impl<O> Waiting<O> {
     pub(super) fn confirmed(&mut self, id: ReadId, index: LogIndex) {
         while self.asked.front().is_some_and(|asked| asked.id <= id) {
             let Some(asked) = self.asked.pop_front() else { break };
-            if index <= self.applied.index {
+            if index <= self.applied.index || planted!(ReadBeforeApplied) {
                 let _ = asked.reply.send(Ok(()));
             } else {
                 let last = self.confirmed.back().map_or(index, |(last, _)| index.max(*last));
@@ -93,7 +93,7 @@ impl<O> Waiting<O> {
             return;
         }
         let Some((proposed, reply)) = self.proposals.pop_front() else { return };
-        let fate = if proposed == id {
+        let fate = if proposed == id || planted!(AnsweredByIndex) {
             Ok(Applied { id, output })
         } else {
             Err(ProposalError::Unknown { leader: None })
@@ -125,6 +125,9 @@ impl<O> Waiting<O> {
     pub(super) fn role_changed(&mut self, change: &RoleChange, commit: LogIndex) {
         let leads = |term: Term| change.role == Role::Leader && term == change.term;
         while self.proposals.back().is_some_and(|(id, _)| id.index > commit && !leads(id.term)) {
+            if planted!(AnsweredByIndex) {
+                break;
+            }
             let Some((_, reply)) = self.proposals.pop_back() else { break };
             let _ = reply.send(Err(ProposalError::Unknown { leader: change.leader }));
         }

@@ -24,6 +24,9 @@ impl Raft {
         if !self.memberships.current().is_voter(self.id()) || self.disk_is_stalled() {
             return;
         }
+        if planted!(NoPreVote) {
+            return self.begin_election();
+        }
         let mut votes = Votes::default();
         votes.add(self.id());
         self.transition(RoleState::PreCandidate(votes));
@@ -39,10 +42,15 @@ impl Raft {
         self.writes.stalled_ticks() >= self.config.election_ticks
     }
 
+    /// Whether a log that ends with `last` has all that this one has, or more (paper, section 5.4.1).
+    fn is_up_to_date(&self, last: LogId) -> bool {
+        last >= self.log.last() || planted!(VoteForStaleLog)
+    }
+
     /// Answers without changing anything: neither the term nor the timer.
     pub(super) fn receive_pre_vote(&mut self, from: NodeId, request: &PreVote) {
         let granted = request.term > self.hard_state.term
-            && request.last >= self.log.last()
+            && self.is_up_to_date(request.last)
             && !self.follows_a_live_leader();
         let reply = PreVoteReply { term: request.term, granted };
         self.send(from, Message::PreVoteReply(reply));
@@ -74,6 +82,11 @@ impl Raft {
         let term = self.hard_state.term.next();
         self.set_hard_state(HardState { term, voted_for: Some(self.id()) });
         self.transition(RoleState::Candidate(Votes::default()));
+        if planted!(OwnVoteNotDurable) {
+            let own = self.id();
+            let RoleState::Candidate(votes) = &mut self.role else { return };
+            votes.add(own);
+        }
         let request = RequestVote { last: self.log.last() };
         for peer in self.other_voters() {
             self.send(peer, Message::RequestVote(request.clone()));
@@ -95,7 +108,7 @@ impl Raft {
     /// Whoever asks is answered: the candidate may know a newer membership than this node.
     pub(super) fn receive_request_vote(&mut self, from: NodeId, request: &RequestVote) {
         let free = self.hard_state.voted_for.is_none_or(|candidate| candidate == from);
-        let granted = free && self.leader().is_none() && request.last >= self.log.last();
+        let granted = free && self.leader().is_none() && self.is_up_to_date(request.last);
         if granted {
             let term = self.hard_state.term;
             if self.hard_state.voted_for.is_none() {
@@ -109,6 +122,11 @@ impl Raft {
     pub(super) fn receive_request_vote_reply(&mut self, from: NodeId, reply: &RequestVoteReply) {
         match &mut self.role {
             RoleState::Candidate(votes) if reply.granted => {
+                let mut from = from;
+                if planted!(DuplicateVotesCounted) {
+                    let voters = &self.memberships.current().voters;
+                    from = voters.iter().copied().find(|voter| !votes.has(*voter)).unwrap_or(from);
+                }
                 votes.add(from);
                 self.count_votes();
             }
@@ -161,6 +179,13 @@ impl Raft {
                     progress: InstallProgress::Receiving { next_offset: 0 },
                 })
             }
+            Message::AppendEntriesReply(reply) if planted!(StaleAcksCounted) => {
+                let reply = AppendEntriesReply { round: Round(0), ..reply.clone() };
+                return self.receive_append_entries_reply(from, &reply);
+            }
+            Message::RequestVoteReply(reply) if planted!(StaleVotesCounted) => {
+                return self.receive_request_vote_reply(from, reply);
+            }
             _ => return self.drop_message(),
         };
         self.send(from, reply);
@@ -174,9 +199,15 @@ impl Raft {
     /// Commits what a quorum has made durable, if it is of this term (paper, section 5.4.2).
     pub(super) fn advance_commit(&mut self) {
         let RoleState::Leader(leading) = &self.role else { return };
-        let durable = self.writes.durable();
+        let mut durable = self.writes.durable();
+        if planted!(LeaderCountsUnsynced) {
+            durable = self.log.last_index();
+        }
         let index = leading.matched(self.id(), durable, self.memberships.current());
         if index > self.commit && self.log.term_at(index) == Some(self.hard_state.term) {
+            self.commit_to(index);
+        }
+        if planted!(OldTermCommitted) {
             self.commit_to(index);
         }
     }

@@ -34,7 +34,8 @@ impl Raft {
         following.round = following.round.max(request.round);
         let AppendEntries { prev, entries, commit, .. } = request;
         // What is compacted is committed, and therefore the leader's too.
-        if prev.index >= self.log.compacted().index && !self.log.contains(prev) {
+        let unchecked = planted!(LogMatchingUnchecked) && prev.index <= self.log.last_index();
+        if prev.index >= self.log.compacted().index && !self.log.contains(prev) && !unchecked {
             return self.reject(from, prev);
         }
         // Only while there is something to apply: what is not committed may need just these entries to be,
@@ -50,6 +51,9 @@ impl Raft {
         }
         let verified = sent.min(self.log.last_index());
         self.commit_to(commit.min(verified).max(self.commit));
+        if planted!(CommitBeyondMatch) {
+            self.commit_to(commit.min(self.log.last_index()));
+        }
         self.settle(from, verified, news);
     }
 
@@ -65,7 +69,10 @@ impl Raft {
     fn adopt(&mut self, entries: alloc::vec::Vec<Entry>) -> bool {
         let compacted = self.log.compacted().index;
         let known = |entry: &Entry| entry.id.index <= compacted || self.log.contains(entry.id);
-        let known = entries.iter().take_while(|entry| known(entry)).count();
+        let mut known = entries.iter().take_while(|entry| known(entry)).count();
+        if planted!(MatchingSuffixTruncated) {
+            known = entries.iter().take_while(|entry| entry.id.index <= self.commit).count();
+        }
         let Some(first) = entries.get(known).map(|entry| entry.id.index) else { return true };
         if first <= self.commit {
             return false;
@@ -90,14 +97,20 @@ impl Raft {
     /// Notes that the log is the leader's up to `verified`, and answers: entries when the disk has them,
     /// a heartbeat at once, whatever the disk does.
     fn settle(&mut self, from: NodeId, verified: LogIndex, has_entries: bool) {
-        let durable = self.writes.durable();
+        let mut durable = self.writes.durable();
+        if planted!(AckBeforeSync) {
+            durable = self.log.last_index();
+        }
         let RoleState::Follower(following) = &mut self.role else { return };
         following.verified = following.verified.max(verified);
         following.owes_reply |= following.verified > durable;
         if has_entries && verified > durable {
             return;
         }
-        let matched = following.verified.min(durable);
+        let mut matched = following.verified.min(durable);
+        if planted!(AckBeyondMatch) {
+            matched = durable;
+        }
         self.reply_append(from, AppendOutcome::Accepted { matched });
     }
 

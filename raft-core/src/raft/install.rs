@@ -71,7 +71,10 @@ impl Raft {
             return self.drop_message();
         }
         let (last, total, is_whole) = (meta.last, chunk.total, end == chunk.total);
-        let suffix = if self.log.contains(last) { Suffix::Keep } else { Suffix::Discard };
+        let mut suffix = if self.log.contains(last) { Suffix::Keep } else { Suffix::Discard };
+        if planted!(ConflictingSuffixKept) && self.log.last_index() >= last.index {
+            suffix = Suffix::Keep;
+        }
         let op = WriteOp::Receive { meta: meta.clone(), chunk, suffix };
         if is_whole {
             self.incoming = None;

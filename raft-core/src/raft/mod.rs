@@ -227,7 +227,10 @@ impl Raft {
             return None;
         }
         let term = self.log.term_at(index)?;
-        let membership = self.memberships.at(index)?.clone();
+        let mut membership = self.memberships.at(index)?.clone();
+        if planted!(SnapshotWithoutMembership) {
+            membership = Membership::default();
+        }
         Some(SnapshotMeta { last: LogId::new(term, index), membership })
     }
 
@@ -323,8 +326,14 @@ impl Raft {
     /// Follows in `term`, which is the current one or a later one.
     fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         assert!(term >= self.hard_state.term, "terms never go back");
+        if planted!(TermNotPersisted) && term > self.hard_state.term {
+            self.hard_state = HardState { term, voted_for: None };
+        }
         if term > self.hard_state.term {
             // Within a term the vote stays: giving it up could give it twice.
+            self.set_hard_state(HardState { term, voted_for: None });
+        }
+        if planted!(StepDownClearsVote) && self.hard_state.voted_for.is_some() {
             self.set_hard_state(HardState { term, voted_for: None });
         }
         self.transition(RoleState::Follower(Following { leader, ..Following::default() }));

@@ -112,7 +112,9 @@ impl Raft {
 
     /// Sends a message, when the term and the vote that it speaks of are durable.
     pub(super) fn send(&mut self, to: NodeId, message: Message) {
-        self.send_after(self.out.hard_state.seq(), to, message);
+        let early = planted!(OwnVoteNotDurable) && matches!(message, Message::RequestVote(_));
+        let seq = if early { WriteSeq(0) } else { self.out.hard_state.seq() };
+        self.send_after(seq, to, message);
     }
 
     /// Sends a message when everything that is staged by now is durable.
@@ -151,7 +153,11 @@ impl Raft {
     /// comes after it may rest on it.
     pub(super) fn stage_writes(&mut self) {
         if let HardStateWrite::Unwritten(promised) = self.out.hard_state {
-            let seq = self.stage(WriteOp::HardState(self.hard_state), LogIndex::ZERO, 0);
+            let mut hard_state = self.hard_state;
+            if planted!(VoteNotPersisted) {
+                hard_state.voted_for = None;
+            }
+            let seq = self.stage(WriteOp::HardState(hard_state), LogIndex::ZERO, 0);
             assert_eq!(seq, promised, "the hard state is written before anything else");
             self.out.hard_state = HardStateWrite::Written(seq);
         }

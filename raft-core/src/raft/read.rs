@@ -40,7 +40,7 @@ impl Raft {
     /// Gives the reads of this turn their index and a round of their own.
     pub(super) fn begin_reads(&mut self) {
         let RoleState::Leader(leading) = &mut self.role else { return };
-        if self.commit < leading.term_start
+        if (self.commit < leading.term_start && !planted!(ReadBeforeFirstCommit))
             || leading.reads.back().is_none_or(|read| read.begun.is_some())
         {
             return;
@@ -58,7 +58,10 @@ impl Raft {
             return;
         }
         let membership = self.memberships.current();
-        let confirmed = leading.confirmed_round(self.config.node, membership);
+        let mut confirmed = leading.confirmed_round(self.config.node, membership);
+        if planted!(ReadWithoutQuorum) {
+            confirmed = leading.round;
+        }
         let group = self.config.group;
         while let Some(read) = leading.reads.front()
             && let Some((round, index)) = read.begun

@@ -17,12 +17,13 @@ impl Raft {
         if leading.heartbeat_elapsed >= self.config.heartbeat_ticks {
             leading.begin_round();
         }
+        let mut renewed = false;
         for progress in leading.peers.values_mut() {
-            tick_transfer(progress, self.config.election_ticks, self.snapshot.as_ref());
+            renewed |= tick_transfer(progress, self.config.election_ticks, self.snapshot.as_ref());
         }
         if leading.check_elapsed >= self.config.election_ticks {
             let confirmed = leading.confirmed_round(self.config.node, self.memberships.current());
-            if confirmed < leading.check_round {
+            if confirmed < leading.check_round && !planted!(NoCheckQuorum) {
                 return self.become_follower(self.hard_state.term, None);
             }
             leading.check_elapsed = 0;
@@ -30,7 +31,11 @@ impl Raft {
             leading.check_round = leading.round;
         }
         if self.disk_is_stalled() {
-            self.become_follower(self.hard_state.term, None);
+            return self.become_follower(self.hard_state.term, None);
+        }
+        if let (true, Some(newest)) = (renewed, &self.snapshot) {
+            // What the older snapshot's receiver would have needed next; the log may rest for long now.
+            self.forget_entries_behind(newest.last.index);
         }
     }
 
@@ -130,17 +135,27 @@ impl Raft {
 }
 
 /// Asks again for a chunk that got no answer. Begins anew with the newest snapshot when nothing of an
-/// older one has arrived, or when it got stuck: it may be gone from the store.
-fn tick_transfer(progress: &mut Progress, patience: u32, newest: Option<&crate::SnapshotMeta>) {
-    let State::Snapshot(transfer) = &mut progress.state else { return };
+/// older one has arrived, or when it got stuck: it may be gone from the store. Says whether it did that.
+fn tick_transfer(
+    progress: &mut Progress,
+    patience: u32,
+    newest: Option<&crate::SnapshotMeta>,
+) -> bool {
+    let State::Snapshot(transfer) = &mut progress.state else { return false };
     transfer.idle_ticks += 1;
     if !transfer.idle_ticks.is_multiple_of(patience) {
-        return;
+        return false;
     }
     let stuck = transfer.idle_ticks >= STUCK * patience;
     match newest.filter(|newest| newest.last != transfer.meta.last) {
-        Some(newest) if transfer.offset == 0 || stuck => progress.send_snapshot(newest.clone()),
-        _ => transfer.requested = false,
+        Some(newest) if transfer.offset == 0 || stuck => {
+            progress.send_snapshot(newest.clone());
+            true
+        }
+        _ => {
+            transfer.requested = false;
+            false
+        }
     }
 }
 

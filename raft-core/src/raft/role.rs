@@ -47,8 +47,12 @@ impl Votes {
         self.0.insert(node);
     }
 
+    pub(super) fn has(&self, node: NodeId) -> bool {
+        self.0.contains(&node)
+    }
+
     pub(super) fn win(&self, membership: &Membership) -> bool {
-        quorum::reached(membership, |node| u64::from(self.0.contains(&node))) == 1
+        quorum::reached(membership, |node| u64::from(self.has(node))) == 1
     }
 }
 

@@ -28,14 +28,18 @@ impl BitSet {
         self.hash
     }
 
+    /// The blocks up to the last that is not empty.
+    pub(super) fn blocks(&self) -> &[u64] {
+        let end = self.blocks.iter().rposition(|block| *block != 0).map_or(0, |last| last + 1);
+        &self.blocks[..end]
+    }
+
     /// The set in short, the same for equal sets only: how many full blocks it begins with, and the blocks
     /// after them up to the last that is not empty. Early operations are all linearized and late ones are
     /// not, so that this is a few blocks of a long history's.
     pub(super) fn window(&self) -> (u32, &[u64]) {
         let start = self.blocks.iter().take_while(|block| **block == u64::MAX).count();
-        let rest = &self.blocks[start..];
-        let end = rest.iter().rposition(|block| *block != 0).map_or(0, |last| last + 1);
-        (start as u32, &rest[..end])
+        (start as u32, self.blocks().get(start..).unwrap_or_default())
     }
 }
 

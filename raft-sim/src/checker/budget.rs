@@ -90,6 +90,12 @@ impl<'a> Meter<'a> {
         Self { steps_left: steps, deadline, illegal, place }
     }
 
+    /// Steps, whatever the time is and others find.
+    pub(super) fn of_steps(steps: u64) -> Self {
+        static NONE: AtomicUsize = AtomicUsize::new(usize::MAX);
+        Self::new(steps, Deadline::Never, &NONE, 0)
+    }
+
     /// One more step.
     pub(super) fn step(&mut self) -> Result<(), Why> {
         if self.steps_left == 0 {

@@ -30,13 +30,14 @@
 //! assert_eq!(witness.partial.offending.0, 1);
 //! ```
 //!
-//! A verdict of [`Verdict::Illegal`] comes with a [`Witness`]. [`minimise`] takes out of the history what
-//! it does not need to be illegal, and [`report`](crate::report) shows it to people.
+//! A verdict of [`Verdict::Illegal`] comes with a [`Witness`]. [`minimise()`] finds the few operations that
+//! contradict each other, and [`report`](crate::report) shows them to people.
 
 mod bitset;
 mod budget;
 mod events;
 mod memo;
+mod minimise;
 mod model;
 pub mod models;
 mod rounds;
@@ -48,7 +49,8 @@ use std::fmt;
 use crate::history::{History, OpId};
 
 pub use budget::{Budget, Limits};
-pub use model::Model;
+pub use minimise::{Core, minimise};
+pub use model::{Model, Rank, RankRole};
 
 /// What the checker found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,7 +110,7 @@ pub struct Witness<P> {
     pub partial: Partial,
 }
 
-/// The longest order of operations that explains a history's beginning.
+/// An order of operations that explains a history's beginning: the longest that the search came across.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partial {
     /// The operations in that order.

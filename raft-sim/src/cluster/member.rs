@@ -8,11 +8,12 @@ use raft_core::{
 };
 use raft_storage::{Identity, Wal};
 use raft_transport::{TcpConfig, TcpTransport};
+use tokio::sync::Notify;
 
 use super::config::{ClusterConfig, Wire};
 use crate::disk::{DiskEvent, Phase, SimDisk};
 use crate::net::HostId;
-use crate::watch::{Watch, WatchedMachine};
+use crate::watch::{Limits, Watch, WatchedMachine};
 use crate::world::{Process, Trace};
 
 /// The group that a cluster has.
@@ -47,12 +48,14 @@ pub(super) struct Member<S: StateMachine> {
     pub(super) disk: SimDisk,
     pub(super) incarnation: Incarnation,
     stage: Arc<Mutex<Stage<S>>>,
+    /// Rung when the node is to stop by itself. Each process has its own.
+    pub(super) stop: Arc<Notify>,
 }
 
 impl<S: StateMachine> Member<S> {
     pub(super) fn new(id: NodeId, host: HostId, disk: SimDisk) -> Self {
         let stage = Arc::new(Mutex::new(Stage::Down));
-        Self { id, host, disk, incarnation: Incarnation(1), stage }
+        Self { id, host, disk, incarnation: Incarnation(1), stage, stop: Arc::default() }
     }
 
     pub(super) fn stage<R>(&self, look: impl FnOnce(&Stage<S>) -> R) -> R {
@@ -72,7 +75,8 @@ impl<S: StateMachine> Member<S> {
 
     /// A handle for whoever looks at the node after each step.
     pub(super) fn share(&self) -> Self {
-        Self { disk: self.disk.clone(), stage: Arc::clone(&self.stage), ..*self }
+        let (stage, stop) = (Arc::clone(&self.stage), Arc::clone(&self.stop));
+        Self { disk: self.disk.clone(), stage, stop, ..*self }
     }
 
     /// The first task of the node's process.
@@ -104,9 +108,17 @@ impl<S: StateMachine> Member<S> {
 
 /// Runs the node until it gives up; says why.
 async fn run<S: StateMachine>(member: &Member<S>, parts: &Parts<S>, process: &Process) -> String {
-    match start(member, parts, process).await {
-        Ok(node) => node.stopped().await.to_string(),
-        Err(reason) => reason,
+    let node = match start(member, parts, process).await {
+        Ok(node) => node,
+        Err(reason) => return reason,
+    };
+    tokio::select! {
+        biased;
+        reason = node.stopped() => reason.to_string(),
+        () = member.stop.notified() => {
+            node.shutdown().await;
+            node.stopped().await.to_string()
+        }
     }
 }
 
@@ -133,6 +145,7 @@ async fn start<S: StateMachine>(
     (group.raft.election_ticks, group.raft.heartbeat_ticks) = (10, 2);
     group.raft.seed = process.seed();
     (config.raft)(&mut group.raft);
+    watch.limit(GROUP, Limits::from(&group));
     let machine = watch.machine(id, GROUP, fate, machine());
     let group = node.add_group(group, machine).await.map_err(|error| error.to_string())?;
     if let Some(make) = service {

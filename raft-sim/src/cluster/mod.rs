@@ -5,6 +5,7 @@
 
 mod config;
 mod member;
+mod sizes;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,6 +87,22 @@ impl<S: StateMachine> Cluster<S> {
             cluster.restart(at);
         }
         cluster
+    }
+
+    /// `look` is given a node, counted from 0, after every step of its process, while the node runs.
+    pub fn watch_nodes(
+        &mut self,
+        mut look: impl FnMut(usize, &Group<WatchedMachine<S>>) + 'static,
+    ) {
+        let members: Vec<Member<S>> = self.members.iter().map(Member::share).collect();
+        self.sim.watch(move |_, host| {
+            let found = members.iter().enumerate().find(|(_, member)| member.host == host);
+            if let Some((at, member)) = found
+                && let Some(group) = member.group()
+            {
+                look(at, &group);
+            }
+        });
     }
 
     /// How many nodes there are, whether they run or not.
@@ -180,6 +197,16 @@ impl<S: StateMachine> Cluster<S> {
         self.members[at].disk.power_loss(keep);
     }
 
+    /// Stops a node as an operator does, and its process when nothing of the node runs any more: whoever waits
+    /// for it has an answer by then. Waits at most `limit`, and kills it then.
+    pub fn shutdown(&mut self, at: usize, limit: Duration) -> Waited {
+        self.members[at].stop.notify_one();
+        let waited =
+            self.run_until(limit, |cluster| !cluster.is_up(at) || cluster.stopped(at).is_some());
+        self.kill(at);
+        waited
+    }
+
     /// A process that has ended, by whatever way, is dealt with.
     fn ended(&mut self, at: usize) {
         let member = &self.members[at];
@@ -196,7 +223,8 @@ impl<S: StateMachine> Cluster<S> {
     /// When it runs.
     pub fn restart(&mut self, at: usize) {
         self.ended(at);
-        let member = &self.members[at];
+        let member = &mut self.members[at];
+        member.stop = Arc::default();
         let (host, parts, trace) = (member.host, Arc::clone(&self.parts), self.sim.trace().clone());
         self.sim.start(host, |process| member.boot(parts, process, trace));
     }
@@ -222,7 +250,8 @@ impl<S: StateMachine> Cluster<S> {
         self.sim.run_for(time);
     }
 
-    /// Lets time pass until `condition` holds, at most `limit`.
+    /// Lets time pass until `condition` holds, which is looked at after every event, but not longer than
+    /// `limit`.
     pub fn run_until(&mut self, limit: Duration, condition: impl Fn(&Self) -> bool) -> Waited {
         let until = self.sim.now() + limit;
         loop {
@@ -232,8 +261,7 @@ impl<S: StateMachine> Cluster<S> {
             if self.sim.now() >= until {
                 return Waited::TimedOut;
             }
-            let left = until - self.sim.now();
-            self.sim.run_for(left.min(Duration::from_millis(1)));
+            self.sim.advance(until);
         }
     }
 
@@ -271,6 +299,14 @@ impl<S: StateMachine> Cluster<S> {
             Some(Ok(id)) => Ok(id),
             Some(Err(error)) => Err(NotProposed::Refused(Some(error))),
             None => Err(NotProposed::Refused(None)),
+        }
+    }
+
+    /// Proposes at a node, and does not ask what becomes of it. The node sees it when it runs next.
+    pub fn offer(&self, at: usize, command: impl Into<Bytes>) {
+        if let Some(group) = self.group(at) {
+            // It is queued by now.
+            drop(group.propose(command.into()));
         }
     }
 

@@ -14,7 +14,7 @@ type Page = Arc<[u8; PAGE as usize]>;
 #[derive(Clone, Default)]
 pub(super) struct Contents {
     len: u64,
-    pages: BTreeMap<u64, Page>,
+    pages: Arc<BTreeMap<u64, Page>>,
 }
 
 impl Contents {
@@ -82,14 +82,15 @@ impl Contents {
 
     fn write_page(&mut self, number: u64, begin: usize, data: &[u8]) {
         if is_zero(data) {
-            if data.len() == ZEROS.len() {
-                self.pages.remove(&number);
-            }
             if !self.pages.contains_key(&number) {
                 return;
             }
+            if data.len() == ZEROS.len() {
+                Arc::make_mut(&mut self.pages).remove(&number);
+                return;
+            }
         }
-        let page = self.pages.entry(number).or_insert_with(|| Arc::new(ZEROS));
+        let page = Arc::make_mut(&mut self.pages).entry(number).or_insert_with(|| Arc::new(ZEROS));
         Arc::make_mut(page)[begin..begin + data.len()].copy_from_slice(data);
     }
 }

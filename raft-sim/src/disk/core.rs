@@ -26,10 +26,14 @@ pub(super) struct State {
     pub(super) hook: Option<DiskHook>,
     counts: [Count; OpKind::ALL.len()],
     operations: u64,
+    /// Sides of effects that change something.
+    pub(super) boundaries: u64,
+    pub(super) unmount_at: Option<u64>,
     mounts: u64,
     /// Mounts up to this one are dead.
     dead: u64,
-    locks: BTreeMap<Arc<str>, (u64, Weak<()>)>,
+    /// Those of living mounts.
+    locks: BTreeMap<Arc<str>, Weak<()>>,
 }
 
 /// Operations of one kind.
@@ -84,16 +88,23 @@ impl Shared {
         let outcome = {
             let state = &mut *self.state();
             if !state.is_alive(order.mount) {
+                self.changed.notify_waiters();
                 return None;
             }
             let failure = state.faults.draw(order.kind, number, &mut state.rng);
             let outcome = effect(&mut Turn { state, order, failure });
             state.counts[order.kind as usize].failed += u64::from(outcome.is_err());
+            state.pass_boundary(order.kind);
             outcome
         };
         let phase = Phase::After(if outcome.is_ok() { Outcome::Done } else { Outcome::Failed });
         self.call(hook.as_ref(), sequence, phase, order);
-        self.state().is_alive(order.mount).then_some(outcome)
+        if self.state().is_alive(order.mount) {
+            return Some(outcome);
+        }
+        // Whoever waits for the end of the process may not have been told.
+        self.changed.notify_waiters();
+        None
     }
 }
 
@@ -107,6 +118,8 @@ impl State {
             hook: None,
             counts: Default::default(),
             operations: 0,
+            boundaries: 0,
+            unmount_at: None,
             mounts: 0,
             dead: 0,
             locks: BTreeMap::new(),
@@ -118,9 +131,20 @@ impl State {
             return None;
         }
         self.operations += 1;
+        self.pass_boundary(order.kind);
         let count = &mut self.counts[order.kind as usize];
         count.begun += 1;
         Some((self.operations, count.begun, self.hook.clone()))
+    }
+
+    fn pass_boundary(&mut self, kind: OpKind) {
+        if kind.is_change() {
+            self.boundaries += 1;
+            if self.unmount_at == Some(self.boundaries) {
+                self.unmount_at = None;
+                self.unmount();
+            }
+        }
     }
 
     pub(super) fn count(&self, kind: OpKind) -> Count {
@@ -202,15 +226,12 @@ impl Turn<'_> {
     pub(super) fn lock(&mut self) -> io::Result<Arc<()>> {
         self.happens()?;
         let name = &self.order.file;
-        if let Some((mount, lock)) = self.state.locks.get(name)
-            && self.state.is_alive(*mount)
-            && lock.strong_count() > 0
-        {
+        if self.state.locks.get(name).is_some_and(|lock| lock.strong_count() > 0) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.state.volume.touch(name);
         let lock = Arc::new(());
-        self.state.locks.insert(Arc::clone(name), (self.order.mount, Arc::downgrade(&lock)));
+        self.state.locks.insert(Arc::clone(name), Arc::downgrade(&lock));
         Ok(lock)
     }
 }

@@ -83,6 +83,18 @@ impl SimDisk {
         self.shared.changed.notify_waiters();
     }
 
+    /// Unmounts at the boundary of an effect with this number, see [`Self::boundaries`]: for tests that kill a
+    /// process at every step of what it does.
+    pub fn unmount_at(&self, boundary: u64) {
+        self.shared.state().unmount_at = Some(boundary);
+    }
+
+    /// How many boundaries of effects there were so far: two, just before and just after, for each operation
+    /// that changes something.
+    pub fn boundaries(&self) -> u64 {
+        self.shared.state().boundaries
+    }
+
     /// Kills the processes on the disk and the system with them: of what is unsynced, only what `keep` says is
     /// left.
     pub fn power_loss(&self, keep: Keep) {

@@ -1,6 +1,7 @@
 //! [`Recorder`]: writes a history down while it happens.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -30,9 +31,12 @@ pub struct Recorder<I, O> {
 }
 
 struct Shared<I, O> {
-    began: Instant,
+    clock: Clock,
     log: Mutex<Log<I, O>>,
 }
+
+/// The time since the history began.
+type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
 
 struct Log<I, O> {
     next_position: u64,
@@ -57,8 +61,14 @@ impl<I, O> Default for Recorder<I, O> {
 impl<I, O> Recorder<I, O> {
     /// A recorder of an empty history that begins now.
     pub fn new() -> Self {
+        let began = Instant::now();
+        Self::with_clock(move || began.elapsed())
+    }
+
+    /// The same with other times: for processes whose clocks do not agree.
+    pub fn with_clock(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let log = Log { next_position: 0, next_client: 0, next_op: 0, operations: Vec::new() };
-        Self { shared: Arc::new(Shared { began: Instant::now(), log: Mutex::new(log) }) }
+        Self { shared: Arc::new(Shared { clock: Box::new(clock), log: Mutex::new(log) }) }
     }
 
     /// A new client.
@@ -102,9 +112,9 @@ impl<I, O> Log<I, O> {
         ClientId(self.next_client - 1)
     }
 
-    fn moment(&mut self, began: Instant) -> Moment {
+    fn moment(&mut self, clock: &Clock) -> Moment {
         self.next_position += 1;
-        Moment { position: self.next_position - 1, time: began.elapsed() }
+        Moment { position: self.next_position - 1, time: clock() }
     }
 
     fn place(&self, op: OpId) -> usize {
@@ -137,7 +147,7 @@ impl<I, O> Client<I, O> {
             self.id = log.fresh_client();
         }
         self.in_doubt = true;
-        let (op, called) = (OpId(log.next_op), log.moment(self.shared.began));
+        let (op, called) = (OpId(log.next_op), log.moment(&self.shared.clock));
         log.next_op += 1;
         let operation = Operation { client: self.id, input, called, outcome: Outcome::Unknown };
         log.operations.push((op, operation));
@@ -156,11 +166,14 @@ impl<I, O> Call<'_, I, O> {
     /// Notes that the client is answered now.
     pub fn returned(self, output: O) {
         let mut log = self.client.shared.log();
-        let (at, place) = (log.moment(self.client.shared.began), log.place(self.op));
+        let (at, place) = (log.moment(&self.client.shared.clock), log.place(self.op));
         log.operations[place].1.outcome = Outcome::Returned { output, at };
         drop(log);
         self.client.in_doubt = false;
     }
+
+    /// Leaves the outcome unknown, as dropping it does.
+    pub fn unanswered(self) {}
 
     /// Strikes the operation out: it certainly had no effect, and will have none. To be used for a read
     /// that failed as well. A write that failed for an unknown reason is not of this kind.

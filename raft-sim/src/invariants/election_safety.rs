@@ -1,6 +1,6 @@
 //! Election safety (paper, figure 3): at most one leader in a term, ever.
 
-use raft_core::{Message, NodeId, Role, Term};
+use raft_core::{Message, Role, Term};
 
 use super::Invariant;
 use crate::watch::{At, Event, View};
@@ -27,8 +27,7 @@ impl Invariant for ElectionSafety {
 }
 
 fn leads(at: &At<'_>, term: Term, view: &View) -> Result<(), String> {
-    let first: Option<&NodeId> = view.leaders.get(&term);
-    match first {
+    match view.leaders.get(&term) {
         Some(first) if *first != at.node => {
             Err(format!("{:?} and {:?} both led {term:?}", first, at.node))
         }

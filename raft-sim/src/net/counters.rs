@@ -13,6 +13,10 @@ pub struct Count {
     pub bytes: u64,
     /// Of them, lost on the way.
     pub lost: u64,
+    /// Of them, those that arrived twice.
+    pub doubled: u64,
+    /// Of them, those that took a detour.
+    pub detours: u64,
 }
 
 impl std::ops::AddAssign for Count {
@@ -20,6 +24,8 @@ impl std::ops::AddAssign for Count {
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.detours += other.detours;
     }
 }
 
@@ -38,6 +44,14 @@ impl Traffic {
 
     pub(super) fn lost(&mut self, from: HostId, to: HostId, kind: Kind) {
         self.counts.entry((from, to, kind)).or_default().lost += 1;
+    }
+
+    pub(super) fn doubled(&mut self, from: HostId, to: HostId, kind: Kind) {
+        self.counts.entry((from, to, kind)).or_default().doubled += 1;
+    }
+
+    pub(super) fn detour(&mut self, from: HostId, to: HostId, kind: Kind) {
+        self.counts.entry((from, to, kind)).or_default().detours += 1;
     }
 
     /// The sum over everything for which `which` says so.

@@ -68,13 +68,14 @@ impl Link {
         Self { latency: (min, max.max(min)), ..Self::default() }
     }
 
-    pub(crate) fn draw_latency(&self, rng: &mut fastrand::Rng) -> Duration {
+    /// How long a message takes, and how much longer by a detour.
+    pub(crate) fn draw_latency(&self, rng: &mut fastrand::Rng) -> (Duration, Duration) {
         let (min, max) = (self.latency.0.as_micros() as u64, self.latency.1.as_micros() as u64);
         let base = if max > min { rng.u64(min..=max) } else { min };
         let more = match self.detours.draw(rng) {
             true => rng.u64(0..=self.detour.as_micros() as u64),
             false => 0,
         };
-        Duration::from_micros(base + more)
+        (Duration::from_micros(base), Duration::from_micros(more))
     }
 }

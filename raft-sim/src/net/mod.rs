@@ -451,8 +451,14 @@ impl State {
         let once = kind.is_reply() && kind == Kind::Reply || kind == Kind::Request || is_segment;
         let twice = link.duplicates.draw(&mut self.rng) || verdict == Verdict::Duplicate;
         for _ in 0..if twice && !once { 2 } else { 1 } {
-            let at = free + later + link.draw_latency(&mut self.rng);
-            ways.copies.push(at.max(self.now));
+            let (latency, detour) = link.draw_latency(&mut self.rng);
+            ways.copies.push((free + later + latency + detour).max(self.now));
+            if !detour.is_zero() {
+                self.traffic.detour(from, to, kind);
+            }
+        }
+        if ways.copies.len() > 1 {
+            self.traffic.doubled(from, to, kind);
         }
         ways
     }

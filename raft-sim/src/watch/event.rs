@@ -1,9 +1,9 @@
 //! [`Event`]: what nodes do, as invariants see it.
 
 use raft_core::node::GroupStatus;
-use raft_core::{Command, Envelope, LogId, NodeId, Persisted, SnapshotMeta, WriteOp};
+use raft_core::{Command, Envelope, NodeId, Persisted, SnapshotMeta, WriteOp};
 
-use super::Chain;
+use super::Content;
 
 /// Something that a node did, or that was done to it.
 #[derive(Debug)]
@@ -15,14 +15,16 @@ pub enum Event<'a> {
     Submitted(&'a WriteOp),
     /// The store has said that it is durable.
     Durable(&'a WriteOp),
+    /// A snapshot of the node's state machine was made, to its last byte. It is not durable yet.
+    SnapshotMade(Content),
     /// A snapshot that the node took of itself is durable.
     SnapshotTaken(&'a SnapshotMeta),
     /// A message leaves the node.
     Sent(&'a Envelope),
     /// The state machine is given a command.
     Applied(&'a Command),
-    /// The state machine is replaced by a snapshot's: up to the last command in it.
-    Restored(LogId, Chain),
+    /// The state machine is replaced by a snapshot's.
+    Restored(Content),
     /// What the node shows of itself, after a step of its process.
     Status(&'a GroupStatus),
     /// The node's process has ended.

@@ -6,7 +6,7 @@ use raft_core::{
     Term,
 };
 
-use super::{At, Chain, Event, Watch};
+use super::{At, Chain, Content, Event, Watch};
 use crate::world::Fate;
 
 /// What a snapshot of a watched machine begins with: the last command's term and index, and the chain.
@@ -53,6 +53,12 @@ impl<S: StateMachine> WatchedMachine<S> {
     }
 }
 
+impl<S> AsRef<S> for WatchedMachine<S> {
+    fn as_ref(&self) -> &S {
+        &self.machine
+    }
+}
+
 impl<S: StateMachine> StateMachine for WatchedMachine<S> {
     type Output = S::Output;
 
@@ -72,26 +78,55 @@ impl<S: StateMachine> StateMachine for WatchedMachine<S> {
             to.copy_from_slice(&number.to_le_bytes());
         }
         let prefix = Bytes::copy_from_slice(&prefix);
-        Box::new(Source { prefix, rest: self.machine.snapshot() })
+        let (seen, rest) = (self.seen.clone(), self.machine.snapshot());
+        let (last, chain) = (self.last, self.chain);
+        Box::new(Source {
+            seen,
+            prefix,
+            rest,
+            last,
+            chain,
+            all: crc32fast::Hasher::new(),
+            bytes: 0,
+        })
     }
 
     fn restore(&self) -> Box<dyn Restore<Self>> {
         let (seen, rest) = (self.seen.clone(), self.machine.restore());
-        Box::new(Restoring { seen, prefix: Vec::new(), rest })
+        let (prefix, all) = (Vec::new(), crc32fast::Hasher::new());
+        Box::new(Restoring { seen, prefix, rest, all, bytes: 0 })
     }
 }
 
 struct Source {
+    seen: Seen,
     prefix: Bytes,
     rest: Box<dyn SnapshotSource>,
+    last: LogId,
+    chain: Chain,
+    /// Of all bytes so far.
+    all: crc32fast::Hasher,
+    bytes: u64,
 }
 
 impl SnapshotSource for Source {
     fn next_chunk(&mut self, max: usize) -> Option<Bytes> {
-        if self.prefix.is_empty() {
-            return self.rest.next_chunk(max);
+        let chunk = match self.prefix.is_empty() {
+            true => self.rest.next_chunk(max),
+            false => Some(self.prefix.split_to(max.clamp(1, self.prefix.len()))),
+        };
+        match &chunk {
+            Some(data) => {
+                self.all.update(data);
+                self.bytes += data.len() as u64;
+            }
+            None => {
+                let (checksum, bytes) = (self.all.clone().finalize(), self.bytes);
+                let content = Content { last: self.last, chain: self.chain, bytes, checksum };
+                self.seen.event(Event::SnapshotMade(content));
+            }
         }
-        Some(self.prefix.split_to(max.clamp(1, self.prefix.len())))
+        chunk
     }
 }
 
@@ -99,10 +134,15 @@ struct Restoring<S> {
     seen: Seen,
     prefix: Vec<u8>,
     rest: Box<dyn Restore<S>>,
+    /// Of all bytes so far.
+    all: crc32fast::Hasher,
+    bytes: u64,
 }
 
 impl<S: StateMachine> Restore<WatchedMachine<S>> for Restoring<S> {
     fn push(&mut self, data: &[u8]) -> Result<(), RestoreError> {
+        self.all.update(data);
+        self.bytes += data.len() as u64;
         let (prefix, rest) =
             data.split_at(data.len().min(SNAPSHOT_PREFIX_BYTES - self.prefix.len()));
         self.prefix.extend_from_slice(prefix);
@@ -119,7 +159,8 @@ impl<S: StateMachine> Restore<WatchedMachine<S>> for Restoring<S> {
         let last = LogId::new(Term(number()?), LogIndex(number()?));
         let chain = Chain(number()?);
         let machine = self.rest.finish()?;
-        self.seen.event(Event::Restored(last, chain));
+        let (checksum, bytes) = (self.all.finalize(), self.bytes);
+        self.seen.event(Event::Restored(Content { last, chain, bytes, checksum }));
         Ok(WatchedMachine { seen: self.seen, last, chain, machine })
     }
 }

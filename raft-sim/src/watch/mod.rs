@@ -3,8 +3,12 @@
 //! It stands between a node and its world, as wrappers around its storage, its transport and its state machines;
 //! the node runs unchanged. What a process does after its death is not seen, because it has no effect.
 
+mod coverage;
 mod event;
 mod machine;
+mod model;
+mod print;
+mod quorum;
 mod storage;
 mod transport;
 mod view;
@@ -14,13 +18,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_core::node::GroupStatus;
-use raft_core::{GroupId, NodeId, StateMachine, Storage, Transport};
+use raft_core::{GroupId, Membership, NodeId, StateMachine, Storage, Transport};
 
+pub use self::coverage::Coverage;
 pub use self::event::{At, Event};
 pub use self::machine::{SNAPSHOT_PREFIX_BYTES, WatchedMachine};
+pub use self::model::{DiskModel, ModelOp};
+pub use self::print::{Carries, Chain, Content, Print};
+pub use self::quorum::{is_quorum, quorums_intersect};
 pub use self::storage::WatchedStorage;
 pub use self::transport::WatchedTransport;
-pub use self::view::{Chain, Coverage, DiskModel, NodeView, Print, View};
+pub use self::view::{Claim, Limits, NodeView, Step, View};
 
 use crate::invariants::{self, Invariant};
 use crate::world::Fate;
@@ -62,6 +70,12 @@ struct Watched {
     invariants: Vec<Box<dyn Invariant>>,
 }
 
+impl Default for Watched {
+    fn default() -> Self {
+        Self { view: View::default(), invariants: invariants::all() }
+    }
+}
+
 impl Watch {
     /// Sees nothing yet.
     pub fn new() -> Self {
@@ -76,9 +90,7 @@ impl Watch {
     pub fn event(&self, group: GroupId, at: &At<'_>) {
         let mut state = self.state();
         let State { groups, first } = &mut *state;
-        let watched = groups
-            .entry(group)
-            .or_insert_with(|| Watched { view: View::default(), invariants: invariants::all() });
+        let watched = groups.entry(group).or_default();
         watched.view.learn(at);
         for invariant in &mut watched.invariants {
             if let Err(what) = invariant.check(at, &watched.view)
@@ -89,6 +101,16 @@ impl Watch {
             }
         }
         watched.view.settle(at);
+    }
+
+    /// Checks one more invariant of a group from now on.
+    pub fn add_invariant(&self, group: GroupId, invariant: Box<dyn Invariant>) {
+        let mut state = self.state();
+        let watched = state
+            .groups
+            .entry(group)
+            .or_insert_with(|| Watched { view: View::default(), invariants: invariants::all() });
+        watched.invariants.push(invariant);
     }
 
     /// Something that is no invariant of this module is wrong.
@@ -112,14 +134,14 @@ impl Watch {
         }
     }
 
-    /// The voters of a group at its beginning.
-    pub fn begin(&self, group: GroupId, membership: raft_core::Membership) {
-        let mut state = self.state();
-        let watched = state
-            .groups
-            .entry(group)
-            .or_insert_with(|| Watched { view: View::default(), invariants: invariants::all() });
-        watched.view.membership = membership;
+    /// A group begins with these members. Called before its first event.
+    pub fn begin(&self, group: GroupId, membership: Membership) {
+        self.state().groups.entry(group).or_default().view = View::new(membership);
+    }
+
+    /// The queues of a group's replicas have these limits: of all replicas, or the largest of any.
+    pub fn limit(&self, group: GroupId, limits: Limits) {
+        self.state().groups.entry(group).or_default().view.limits = Some(limits);
     }
 
     /// How much of everything a group has had.

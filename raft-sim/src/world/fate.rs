@@ -71,6 +71,10 @@ impl Fate {
         self.state().reached.clone()
     }
 
+    pub(crate) fn disarm(&self) {
+        self.state().crash_at = None;
+    }
+
     /// Has `action` done when it dies: unmounting a disk, for one.
     pub fn on_death(&self, action: impl FnOnce() + Send + 'static) {
         self.state().on_death.push(Box::new(action));

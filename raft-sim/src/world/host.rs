@@ -105,6 +105,11 @@ impl Life {
         action()
     }
 
+    /// How many tasks there are in it.
+    pub(super) fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
     fn clock_at(&self, now: Duration) -> Duration {
         let passed = now.saturating_sub(self.since).as_micros() as u64;
         self.exact + Duration::from_micros(passed * u64::from(self.rate) / 1000)

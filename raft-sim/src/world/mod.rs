@@ -103,7 +103,7 @@ impl Sim {
         &mut self.rng
     }
 
-    /// `watch` is called after every step of a process; what it panics with ends the run.
+    /// `watch` is called after every step of a process that lives on; what it panics with ends the run.
     pub fn watch(&mut self, watch: impl FnMut(Duration, HostId) + 'static) {
         self.watchers.push(Box::new(watch));
     }
@@ -197,6 +197,15 @@ impl Sim {
         self.host(host).crash_at = Some((effect.to_owned(), nth));
     }
 
+    /// The process does not crash at an effect any more, if it was to.
+    pub fn disarm(&mut self, host: HostId) {
+        let it = self.host(host);
+        it.crash_at = None;
+        if let Some(life) = &it.life {
+            life.fate().disarm();
+        }
+    }
+
     /// Stops a process without its noticing.
     pub fn pause(&mut self, host: HostId) {
         let now = self.now;
@@ -255,6 +264,12 @@ impl Sim {
         life.map(|life| life.fate().reached()).unwrap_or_default()
     }
 
+    /// How many tasks a running process has: none that has ended, and none of an earlier incarnation.
+    pub fn tasks(&self, host: HostId) -> usize {
+        let life = self.hosts.get(&host).and_then(|host| host.life.as_ref());
+        life.map_or(0, Life::tasks)
+    }
+
     /// Lets time pass.
     pub fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
@@ -283,7 +298,7 @@ impl Sim {
     }
 
     /// Goes to the next time at which something happens, at the latest to `until`.
-    fn advance(&mut self, until: Duration) {
+    pub(crate) fn advance(&mut self, until: Duration) {
         let running =
             self.hosts.values().filter(|host| host.life.is_some() && host.paused.is_none());
         let lagging = running.map(|host| host.last_step + LAG).min();
@@ -315,7 +330,8 @@ impl Sim {
         life.step(now, &net, arrived);
         let died = !life.fate().is_alive();
         if died {
-            self.kill(host);
+            // What its code did from there to the next await has no effect, and is not looked at.
+            return self.kill(host);
         }
         for watch in &mut self.watchers {
             watch(now, host);

@@ -70,6 +70,11 @@ impl Trace {
         }
     }
 
+    /// The world's time.
+    pub fn now(&self) -> Duration {
+        self.state().now
+    }
+
     pub(crate) fn set_now(&self, now: Duration) {
         self.state().now = now;
     }

@@ -1,7 +1,7 @@
 //! The [`Disk`] trait: one flat directory of files, and exactly what the log needs of it.
 //!
-//! Everything above this trait runs unchanged on the real file system ([`FileDisk`]), on the simulated disk of
-//! the tests ([`testing::MemDisk`](crate::testing::MemDisk)) and on that of the simulator.
+//! Everything above this trait runs unchanged on the real file system ([`FileDisk`]) and on the simulated disk
+//! of the crate `raft-sim`, which loses power, fails, lies and rots on demand.
 //!
 //! The rules an implementation must keep:
 //!

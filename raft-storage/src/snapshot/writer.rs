@@ -119,7 +119,11 @@ impl FileWriter {
         if self.file.size().await? > len {
             self.file.set_len(len).await?;
         }
-        self.file.write_at(self.position, buffer, Durability::Synced).await?;
+        let mut durability = Durability::Synced;
+        if planted!(SnapshotNotSynced) {
+            durability = Durability::Cached;
+        }
+        self.file.write_at(self.position, buffer, durability).await?;
         let none =
             || StorageError::Failed { reason: "the snapshot was finished before".to_owned() };
         self.temp.take().ok_or_else(none)

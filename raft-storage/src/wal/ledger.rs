@@ -157,6 +157,11 @@ impl Ledger {
         Some(self.segments.iter().find(|segment| segment.live > 0).map_or(last, |it| it.sequence))
     }
 
+    /// How far a segment is written.
+    pub(crate) fn end_of(&self, sequence: u64) -> Option<u64> {
+        self.segments.iter().find(|segment| segment.sequence == sequence).map(|it| it.end)
+    }
+
     pub(crate) fn live_bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.live_bytes).sum()
     }

@@ -14,7 +14,7 @@ use super::recover::{Recovered, Tail, recover};
 use super::replay::Reconciled;
 use super::segment::{Segment, Workshop, is_temp_name};
 use super::{Phase, Wal, Writer};
-use crate::disk::{Disk, DiskErrorKind, DiskLock, Durability, OpenMode};
+use crate::disk::{Disk, DiskErrorKind, DiskFile, DiskLock, Durability, OpenMode};
 use crate::health::Health;
 use crate::identity::{self, Identity, read_identity, write_identity};
 use crate::snapshot::SnapshotStore;
@@ -31,8 +31,8 @@ pub enum DirectoryOrigin {
 const LOCK_NAME: &str = "lock";
 const LOCK_ATTEMPTS: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// Zeros are written over a torn tail in pieces of this size.
-const ZERO_BYTES: u64 = 1 << 20;
+/// The end of the log is written anew in pieces of this size.
+const PIECE_BYTES: u64 = 1 << 20;
 
 pub(crate) async fn open(
     disk: Arc<dyn Disk>,
@@ -74,7 +74,9 @@ pub(crate) async fn open(
             discarded.push((*group, last));
         }
     }
-    // From here on the directory is accepted, and may be changed.
+    // From here on the directory is accepted, and may be changed. What a killed process left unsynced was
+    // read all the same, and will be answered for: so it has to be durable first.
+    disk.sync_dir().await?;
     let active = resume(&workshop, &mut recovered).await?;
     let mut ledger = Ledger::default();
     for (sequence, end) in &recovered.segments {
@@ -140,7 +142,7 @@ async fn is_blank(disk: &dyn Disk, name: &str) -> Result<bool, StorageError> {
     Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
-/// Readies the last segment for writing: what follows its last batch becomes zeros.
+/// Readies the last segment for writing: its last batch becomes durable, and what follows it becomes zeros.
 async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segment, StorageError> {
     let disk = &workshop.disk;
     for name in disk.list().await? {
@@ -148,6 +150,8 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
             disk.remove(&name).await?;
         }
     }
+    // An earlier process may have died between a rename and this.
+    disk.sync_dir().await?;
     if recovered.segments.is_empty() {
         if recovered.unused.is_empty() {
             return Err(super::corrupt(
@@ -165,19 +169,45 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     }
     let (sequence, position) = recovered.segments.last().copied().unwrap_or_default();
     let file = disk.open(&segment_name(sequence), OpenMode::Write).await?;
+    if position > SEGMENT_HEADER_BYTES {
+        rewrite(&*file, recovered.last_batch, position).await?;
+    }
     let filled = match recovered.tail {
-        Tail::Clean { len } => len,
-        Tail::Dirty { len } => {
-            let mut at = position;
-            while at < len {
-                let step = (len - at).min(ZERO_BYTES);
-                file.write_at(at, vec![0; step as usize], Durability::Cached).await?;
-                at += step;
-            }
+        Tail::Clean { len } => {
             file.sync().await?;
             len
         }
+        Tail::Dirty { len } => {
+            let mut at = position;
+            while at < len {
+                let step = (len - at).min(PIECE_BYTES);
+                file.write_at(at, vec![0; step as usize], Durability::Cached).await?;
+                at += step;
+            }
+            len
+        }
     };
+    file.sync().await?;
     let salt = Salt::new(sequence, workshop.incarnation);
     Ok(Segment { sequence, file, salt, position, filled })
+}
+
+/// Writes what is in a file there once more, so that a sync makes it durable.
+///
+/// That the last batch can be read does not mean that it is on the disk: an earlier process may have been killed
+/// before it synced, or its sync has failed. In the second case a sync alone would change nothing, because the
+/// system takes the pages for clean from then on (ATC'20, "Can Applications Recover from fsync Failures?"). The
+/// node is about to promise to others what was read, so it has to be there.
+async fn rewrite(file: &dyn DiskFile, begin: u64, end: u64) -> Result<(), StorageError> {
+    let mut at = begin;
+    while at < end {
+        let bytes = file.read_at(at, (end - at).min(PIECE_BYTES)).await?;
+        if bytes.is_empty() {
+            return Err(StorageError::Failed { reason: "the log became shorter".to_owned() });
+        }
+        let step = bytes.len() as u64;
+        file.write_at(at, bytes.into(), Durability::Cached).await?;
+        at += step;
+    }
+    Ok(())
 }

@@ -25,6 +25,8 @@ pub(crate) struct Recovered {
     pub(crate) groups: BTreeMap<GroupId, GroupReplay>,
     /// The segments that hold batches and where each ends, oldest first.
     pub(crate) segments: Vec<(u64, u64)>,
+    /// Where the last batch begins, in the last of them.
+    pub(crate) last_batch: u64,
     /// Segments after them: prepared ahead, or begun by a batch that was torn.
     pub(crate) unused: Vec<u64>,
     /// The batch that is due.
@@ -59,6 +61,7 @@ pub(crate) async fn recover(
         recovered: Recovered {
             groups: BTreeMap::new(),
             segments: Vec::new(),
+            last_batch: 0,
             unused: Vec::new(),
             next_batch: 1,
             tail: Tail::Clean { len: 0 },
@@ -106,6 +109,7 @@ impl Walk {
             match segment.batch_at(position) {
                 Ok(batch) => {
                     self.expect(segment, &batch)?;
+                    self.recovered.last_batch = position;
                     self.replay(segment, batch)?;
                     position = batch.end();
                 }
@@ -148,7 +152,9 @@ impl Walk {
         if batch.position == SEGMENT_HEADER_BYTES {
             self.check_start(segment, batch)?;
         }
-        if batch.number != self.recovered.next_batch || !self.recovered.unused.is_empty() {
+        if planted!(RecycledRecordsAccepted) {
+            self.recovered.next_batch = batch.number.max(self.recovered.next_batch);
+        } else if batch.number != self.recovered.next_batch || !self.recovered.unused.is_empty() {
             let due = self.recovered.next_batch;
             let (file, flaw) = self.open_end.clone().unwrap_or_else(|| {
                 let file = segment_name(

@@ -46,7 +46,7 @@ impl GroupReplay {
             Record::HardState(state) => self.hard_state = state,
             Record::Entry(origin, entry) => {
                 let index = entry.id.index;
-                if origin == Origin::Appended {
+                if origin == Origin::Appended && !planted!(TruncationLost) {
                     self.truncate(index);
                 }
                 if index > self.compacted.index {

@@ -163,6 +163,9 @@ impl<'a> Batch<'a> {
     }
 
     fn verify(self, digest: u32) -> Result<(), Flaw> {
+        if planted!(TornTailAccepted) {
+            return Ok(());
+        }
         let mut hasher = crc32fast::Hasher::new();
         let mut end = self.position + BATCH_HEADER_BYTES as u64;
         for record in self.records() {

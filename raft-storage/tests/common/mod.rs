@@ -9,7 +9,8 @@ use raft_core::{
     Payload, Persisted, SnapshotChunk, SnapshotMeta, Storage, StorageError, Suffix, Term, Write,
     WriteOp, WriteSeq,
 };
-use raft_storage::{Identity, MemoryStorage, Wal, WalOptions, testing::MemDisk};
+use raft_sim::{Keep, Mount, SimDisk};
+use raft_storage::{Identity, MemoryStorage, Wal, WalOptions};
 
 pub const IDENTITY: Identity =
     Identity { cluster: ClusterId(7), node: NodeId(1), incarnation: Incarnation(0x5eed) };
@@ -21,8 +22,19 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(test)
 }
 
-pub async fn open(disk: &MemDisk) -> Result<Wal, StorageError> {
-    Wal::open(Arc::new(disk.clone()), IDENTITY, SMALL).await
+pub async fn open(disk: &SimDisk) -> Result<Wal, StorageError> {
+    open_mount(&disk.mount()).await
+}
+
+pub async fn open_mount(mount: &Mount) -> Result<Wal, StorageError> {
+    Wal::open(Arc::new(mount.clone()), IDENTITY, SMALL).await
+}
+
+/// A disk that holds what a loss of power leaves of this one.
+pub fn after(disk: &SimDisk, seed: u64, keep: Keep) -> SimDisk {
+    let after = SimDisk::of_image(seed, &disk.image());
+    after.power_loss(keep);
+    after
 }
 
 pub fn id(term: u64, index: u64) -> LogId {

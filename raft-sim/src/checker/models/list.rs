@@ -95,6 +95,23 @@ where
         input.op == ListOp::Read
     }
 
+    fn notices(
+        &self,
+        state: &Chain<T>,
+        input: &Self::Input,
+        output: Option<&Self::Output>,
+    ) -> bool {
+        match (&input.op, output) {
+            (ListOp::Read, Some(ListOutput::Elements(elements))) => {
+                elements.get(..state.len()).is_some_and(|start| state.is(start))
+            }
+            (ListOp::Append(_), Some(ListOutput::Appended { length })) => {
+                length.is_none_or(|length| state.len() < length)
+            }
+            _ => false,
+        }
+    }
+
     fn state_bytes(&self, state: &Chain<T>) -> usize {
         state.bytes()
     }

@@ -61,6 +61,17 @@ impl Model for Register {
         *input == RegisterInput::Read || output == Some(&RegisterOutput::Mismatch)
     }
 
+    /// Whatever changes a register overwrites it, so that nothing builds on a state but what comes next.
+    fn notices(
+        &self,
+        state: &Option<i64>,
+        input: &RegisterInput,
+        output: Option<&RegisterOutput>,
+    ) -> bool {
+        let overwrites = matches!(input, RegisterInput::Write(_));
+        !overwrites && self.step(state, input, output).is_some()
+    }
+
     fn describe_part(&self, (): &()) -> String {
         "the register".into()
     }

@@ -17,7 +17,7 @@ mod state;
 
 use bytes::Bytes;
 
-use crate::checker::Model;
+use crate::checker::{Model, Rank, RankRole};
 
 pub use state::KvState;
 
@@ -166,6 +166,33 @@ impl Model for KvModel {
 
     fn observes(&self, input: &KvInput, output: Option<&KvOutput>) -> bool {
         input.op == KvOp::Get || matches!(output, Some(KvOutput::Mismatch { .. }))
+    }
+
+    /// A mismatch has an index and no rank: what it saw may be seen after it as well.
+    fn rank(&self, _: &KvInput, output: &KvOutput) -> Option<Rank> {
+        let (version, role) = match output {
+            KvOutput::Got(Got::Found { version, .. }) => (*version, RankRole::Read),
+            KvOutput::Got(Got::Missing | Got::MissingOrEmpty) | KvOutput::Mismatch { .. } => {
+                return None;
+            }
+            KvOutput::Done { index }
+            | KvOutput::Appended { index, .. }
+            | KvOutput::Deleted { index, .. } => (*index, RankRole::Write),
+        };
+        version.map(|version| Rank { version, role })
+    }
+
+    fn notices(&self, state: &KvState, input: &KvInput, output: Option<&KvOutput>) -> bool {
+        match (&input.op, output) {
+            (KvOp::Get, Some(KvOutput::Got(got))) => state.is_start_of(got),
+            (KvOp::Append(value), Some(KvOutput::Appended { length, .. })) => {
+                length.is_none_or(|length| state.len() + value.len() as u64 <= length)
+            }
+            (KvOp::Delete, Some(KvOutput::Deleted { existed, .. })) => existed.is_some(),
+            (KvOp::CompareAndSet { expect, .. }, output) => state.may_meet(expect, output),
+            // They overwrite, or are of unknown outcome themselves.
+            _ => false,
+        }
     }
 
     fn state_bytes(&self, state: &KvState) -> usize {

@@ -24,8 +24,12 @@ struct Item {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Version {
     Told(u64),
-    /// Not told, but higher than this.
-    Above(u64),
+    /// Not told, but between these: something was decided at `above` before the write, and perhaps
+    /// something at `below` after it.
+    Between {
+        above: u64,
+        below: Option<u64>,
+    },
 }
 
 impl Version {
@@ -33,7 +37,9 @@ impl Version {
     fn may_be(self, version: u64) -> bool {
         match self {
             Self::Told(told) => told == version,
-            Self::Above(index) => index < version,
+            Self::Between { above, below } => {
+                above < version && below.is_none_or(|below| version < below)
+            }
         }
     }
 }
@@ -57,7 +63,7 @@ impl KvState {
         let value = describe::text(&value.to_vec());
         match version {
             Version::Told(version) => format!("{value} at version {version}"),
-            Version::Above(_) => value,
+            Version::Between { .. } => value,
         }
     }
 
@@ -147,8 +153,52 @@ impl KvState {
         if met {
             return None;
         }
-        let index = self.advance(index)?;
-        Some(Self { index, ..self })
+        let advanced = self.advance(index)?;
+        if let (Some(Item { version: Version::Between { below, .. }, .. }), Some(index)) =
+            (&mut self.item, index)
+        {
+            below.get_or_insert(index);
+        }
+        Some(Self { index: advanced, ..self })
+    }
+
+    /// Whether this was got, or may be after some appends.
+    pub(super) fn is_start_of(&self, got: &Got) -> bool {
+        match got {
+            Got::Missing => !self.exists(),
+            Got::MissingOrEmpty => self.len() == 0,
+            // The appends have versions that may be as well, if this one's may.
+            Got::Found { value, version } => {
+                self.may_become(value) && version.is_none_or(|version| self.version_may_be(version))
+            }
+        }
+    }
+
+    /// Whether a compare-and-set may have this outcome, now or after some appends.
+    pub(super) fn may_meet(&self, expect: &Expect, output: Option<&KvOutput>) -> bool {
+        match output {
+            Some(KvOutput::Mismatch { current, .. }) => match current {
+                Current::Untold => true,
+                Current::Absent => !self.exists(),
+                Current::Version(version) => self.version_may_be(*version),
+            },
+            _ => match expect {
+                Expect::Absent => !self.exists(),
+                Expect::Value(value) => self.may_become(value),
+                Expect::Version(version) => self.version_may_be(*version),
+            },
+        }
+    }
+
+    /// Whether appends may lead to this value, if it is not the value already.
+    fn may_become(&self, value: &Bytes) -> bool {
+        let Some(item) = &self.item else { return true };
+        value.get(..item.value.len()).is_some_and(|start| item.value.is(start))
+    }
+
+    /// Whether this may be the version, or that of an append to come.
+    fn version_may_be(&self, version: u64) -> bool {
+        self.item.as_ref().is_none_or(|item| item.version.may_be(version))
     }
 
     /// The item has this version, which it may have.
@@ -159,7 +209,8 @@ impl KvState {
     }
 
     fn set(&self, index: Option<u64>, value: Chain<u8>) -> Option<Self> {
-        let version = index.map_or(Version::Above(self.index), Version::Told);
+        let open = Version::Between { above: self.index, below: None };
+        let version = index.map_or(open, Version::Told);
         Some(Self { item: Some(Item { value, version }), index: self.advance(index)? })
     }
 
