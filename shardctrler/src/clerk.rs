@@ -18,7 +18,7 @@ use kv::command::SessionId;
 use kv::rpc::{self, Calls, CallsConfig, Protocol, Reading, deadline_after};
 use kv::{Cause, ClerkError as Error};
 use raft_core::{Address, Caller, GroupId, NodeId};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::change::Change;
 use crate::command;
@@ -203,6 +203,7 @@ impl Clerk {
         // Half an attempt: the answer that there is nothing new is back before the attempt is over.
         let round = self.calls.config().attempt_timeout / 2;
         loop {
+            let begun = Instant::now();
             let left = deadline.saturating_duration_since(Instant::now());
             // The last round is longer or shorter, so that none is too short for an answer.
             let is_last = left < round + round / 2;
@@ -212,6 +213,8 @@ impl Clerk {
             if found.is_some() || is_last {
                 return Ok(found);
             }
+            // A server that says so without having waited must not make a busy loop.
+            sleep_until(begun + self.calls.config().backoff_max.min(round)).await;
         }
     }
 

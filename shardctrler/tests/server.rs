@@ -264,6 +264,19 @@ impl Caller for Liar {
     }
 }
 
+#[test]
+fn a_watch_ends_although_the_server_does_not_wait() {
+    paused(async {
+        let calls = Arc::new(Liar(vec![1, 3].into())); // unchanged, at once
+        let clerk = Clerk::new(calls, [address(1)], ClerkConfig::default());
+        let clerk = clerk.with_deadline(seconds(5));
+        assert_eq!(
+            timeout(seconds(10), clerk.watch(ConfigNumber(1))).await.expect("in time"),
+            Ok(None)
+        );
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
