@@ -14,7 +14,11 @@ impl Invariant for LeaderCompleteness {
         let (Some(term), Some(node)) = (view.step.leads, view.node(at.node)) else { return Ok(()) };
         // Its log was given to its store as a whole before the vote for itself.
         let log = &node.submitted;
-        match view.committed.iter().find(|(index, print)| !log.has(**index, print)) {
+        match view
+            .committed
+            .iter()
+            .find(|(index, print)| print.term < term && !log.has(**index, print))
+        {
             Some((index, print)) => Err(format!(
                 "{:?} leads {term:?} without {index:?} of {:?}, which is committed",
                 at.node, print.term

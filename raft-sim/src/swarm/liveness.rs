@@ -27,6 +27,8 @@ pub struct Liveness {
     pub convergence: Duration,
     /// Logs are compacted.
     pub compaction: Duration,
+    /// Clients that may be connected to every node.
+    pub clients: usize,
 }
 
 /// Ticks of an election timeout in a [`Cluster`], at least.
@@ -47,6 +49,7 @@ impl Liveness {
             commit: seconds(10),
             convergence: seconds(60),
             compaction: seconds(20),
+            clients: 0,
         }
     }
 
@@ -138,17 +141,22 @@ impl Liveness {
                 (0..c.len()).all(|at| c.status(at).is_some_and(is_short))
             })?;
         }
-        let what = (0..living.cluster.len()).find_map(|at| left_over(living.cluster, at));
+        let what =
+            (0..living.cluster.len()).find_map(|at| left_over(living.cluster, at, self.clients));
         what.map_or(Ok(()), |what| Err(Failure::new("liveness-leftovers", what)))
     }
 }
 
 /// What a node that has nothing to do holds and should not.
-fn left_over<S: StateMachine>(cluster: &mut Cluster<S>, at: usize) -> Option<String> {
+fn left_over<S: StateMachine>(
+    cluster: &mut Cluster<S>,
+    at: usize,
+    clients: usize,
+) -> Option<String> {
     let (id, host, peers) = (cluster.id(at), cluster.host(at), cluster.len() - 1);
     let tasks = cluster.sim().tasks(host);
-    // The loop, an applier, a writer, a snapshot; and for each peer a few.
-    let tasks_max = 12 + 6 * peers;
+    // The loop, an applier, a writer, a snapshot; and for each peer and each client a few.
+    let tasks_max = 12 + 6 * peers + 3 * clients;
     if tasks > tasks_max {
         return Some(format!("{id:?} has {tasks} tasks, of {tasks_max}"));
     }

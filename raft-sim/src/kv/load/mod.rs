@@ -84,6 +84,21 @@ impl KvLoad {
         }
     }
 
+    /// Eight clients that are left alone and hardly pause.
+    pub fn calm() -> Self {
+        Self {
+            clients: 8,
+            keys: 16,
+            value_bytes_max: 30,
+            pause_max: Duration::from_millis(50),
+            patience: Patience::Endless,
+            attempt_timeout: Duration::from_secs(2),
+            session_ttl: Duration::from_secs(3600),
+            sessions_max: 100_000,
+            trouble: 0,
+        }
+    }
+
     /// Smaller ones, with what is smaller.
     pub fn simpler(&self) -> Vec<(String, Self)> {
         let mut all = Vec::new();
