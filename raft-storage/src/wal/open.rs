@@ -74,9 +74,7 @@ pub(crate) async fn open(
             discarded.push((*group, last));
         }
     }
-    // From here on the directory is accepted, and may be changed. What a killed process left unsynced was
-    // read all the same, and will be answered for: so it has to be durable first.
-    disk.sync_dir().await?;
+    // From here on the directory is accepted, and may be changed.
     let active = resume(&workshop, &mut recovered).await?;
     let mut ledger = Ledger::default();
     for (sequence, end) in &recovered.segments {
@@ -150,7 +148,7 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
             disk.remove(&name).await?;
         }
     }
-    // An earlier process may have died between a rename and this.
+    // An earlier process may have died between a rename and this; what was found under the name is answered for.
     disk.sync_dir().await?;
     if recovered.segments.is_empty() {
         if recovered.unused.is_empty() {
@@ -173,10 +171,7 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
         rewrite(&*file, recovered.last_batch, position).await?;
     }
     let filled = match recovered.tail {
-        Tail::Clean { len } => {
-            file.sync().await?;
-            len
-        }
+        Tail::Clean { len } => len,
         Tail::Dirty { len } => {
             let mut at = position;
             while at < len {
