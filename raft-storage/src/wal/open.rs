@@ -59,6 +59,10 @@ pub(crate) async fn open(
         }
     };
     let mut recovered = recover(&*disk, identity.incarnation).await?;
+    if recovered.segments.is_empty() && recovered.unused.is_empty() {
+        let reason = "the log is missing: there is no segment";
+        return Err(super::corrupt(segment_name(1), 0, reason));
+    }
     let health = Arc::new(Health::default());
     let snapshots =
         SnapshotStore::open(Arc::clone(&disk), lock.clone(), Arc::clone(&health)).await?;
@@ -77,6 +81,7 @@ pub(crate) async fn open(
     // From here on the directory is accepted, and may be changed. What a killed process left unsynced was
     // read all the same, and will be answered for: so it has to be durable first.
     disk.sync_dir().await?;
+    snapshots.tidy().await?;
     let active = resume(&workshop, &mut recovered).await?;
     let mut ledger = Ledger::default();
     for (sequence, end) in &recovered.segments {
@@ -153,13 +158,6 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     // An earlier process may have died between a rename and this.
     disk.sync_dir().await?;
     if recovered.segments.is_empty() {
-        if recovered.unused.is_empty() {
-            return Err(super::corrupt(
-                segment_name(1),
-                0,
-                "the log is missing: there is no segment",
-            ));
-        }
         recovered.segments.push((recovered.unused.remove(0), SEGMENT_HEADER_BYTES));
     }
     // The newest first: a crash in between leaves no gap.
