@@ -23,7 +23,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
 
 /// Runs an exhibit under so many seeds; a failure names the seed.
-pub(crate) fn each_seed(count: u64, exhibit: impl Fn(u64)) {
+pub(crate) fn each_seed(count: u64, mut exhibit: impl FnMut(u64)) {
     for seed in 1..=count {
         let _named = Named(seed);
         exhibit(seed);
