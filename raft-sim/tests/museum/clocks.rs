@@ -1,4 +1,4 @@
-//! Clocks that are wrong and processes that stand still: items 30, 68 to 70 and 73 of the catalogue.
+//! Clocks that are wrong and processes that stand still: items 30, 31, 68 to 70 and 73 of the catalogue.
 //!
 //! Item 68 has no wall clock to change here: `clippy.toml` forbids to read one. The monotonic clock jumps instead,
 //! which is worse.
@@ -92,6 +92,32 @@ fn c69_clocks_that_drift_by_half_elect_a_leader() {
             cluster.restart(leader);
         }
         settle(&mut cluster, &mut client);
+    });
+}
+
+/// Item 31: one node does everything ten times as slowly as the others. A follower disturbs nobody; a leader like that
+/// is deposed, once, and what it has answered stays.
+#[test]
+fn c31_a_node_that_is_starved_disturbs_nobody_for_long() {
+    each_seed(5, |seed| {
+        for leads in [true, false] {
+            let (mut cluster, leader) = led(seed, 3);
+            let slow = if leads { leader } else { others(&cluster, &[leader])[0] };
+            let host = cluster.host(slow);
+            let (mut client, elections) = (Client::default(), cluster.coverage().elections);
+            // It runs for a millisecond of ten.
+            for _ in 0..500 {
+                client.propose_somewhere(&mut cluster);
+                cluster.sim().pause(host);
+                cluster.run_for(9 * MS);
+                cluster.sim().resume(host);
+                cluster.run_for(MS);
+            }
+            let elections = cluster.coverage().elections - elections;
+            assert!(elections <= u64::from(leads), "{elections} elections");
+            assert!(client.acked().len() > 400, "only {} of 500", client.acked().len());
+            settle(&mut cluster, &mut client);
+        }
     });
 }
 

@@ -167,9 +167,7 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     }
     let (sequence, position) = recovered.segments.last().copied().unwrap_or_default();
     let file = disk.open(&segment_name(sequence), OpenMode::Write).await?;
-    if position > SEGMENT_HEADER_BYTES {
-        rewrite(&*file, recovered.last_batch, position).await?;
-    }
+    rewrite(&*file, &recovered.last_batch, position).await?;
     let filled = match recovered.tail {
         Tail::Clean { len } => {
             file.sync().await?;
@@ -190,22 +188,18 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     Ok(Segment { sequence, file, salt, position, filled })
 }
 
-/// Writes what is in a file there once more, so that a sync makes it durable.
+/// Writes the last batch once more where it stands, so that a sync makes it durable: as it was verified, and not as
+/// the disk would give it now.
 ///
 /// That the last batch can be read does not mean that it is on the disk: an earlier process may have been killed
 /// before it synced, or its sync has failed. In the second case a sync alone would change nothing, because the
 /// system takes the pages for clean from then on (ATC'20, "Can Applications Recover from fsync Failures?"). The
 /// node is about to promise to others what was read, so it has to be there.
-async fn rewrite(file: &dyn DiskFile, begin: u64, end: u64) -> Result<(), StorageError> {
-    let mut at = begin;
-    while at < end {
-        let bytes = file.read_at(at, (end - at).min(PIECE_BYTES)).await?;
-        if bytes.is_empty() {
-            return Err(StorageError::Failed { reason: "the log became shorter".to_owned() });
-        }
-        let step = bytes.len() as u64;
-        file.write_at(at, bytes.into(), Durability::Cached).await?;
-        at += step;
+async fn rewrite(file: &dyn DiskFile, batch: &[u8], end: u64) -> Result<(), StorageError> {
+    let mut at = end - batch.len() as u64;
+    for piece in batch.chunks(PIECE_BYTES as usize) {
+        file.write_at(at, piece.to_vec(), Durability::Cached).await?;
+        at += piece.len() as u64;
     }
     Ok(())
 }
