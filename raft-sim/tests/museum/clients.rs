@@ -32,14 +32,23 @@ fn c30_a_leader_that_stands_still_before_it_answers_tells_nothing_stale() {
             events > moment
         });
         kv.nodes_mut().sim().pause(host);
+        // When it wakes up it has heard of the others' term, or does not for a while.
+        let deaf = moment % 2 == 1;
+        let rest = others(kv.nodes(), &[old]);
+        let net = kv.nodes().net().clone();
+        if deaf {
+            kv.nodes().hosts(&rest).into_iter().for_each(|other| net.cut(other, host));
+        }
         kv.nodes_mut().run_for(3 * TIMEOUT);
-        let writer = kv.client_of(&others(kv.nodes(), &[old]));
+        let writer = kv.client_of(&rest);
         append(&mut kv, writer, "k", "new ");
         answered_late += u64::from(!slow.is_done());
         // It gets there when the leader wakes up, together with what the others have sent.
         let late = kv.spawn(reader, |mut clerk| async move { clerk.get("k").await });
         kv.nodes_mut().run_for(SECOND);
         kv.nodes_mut().sim().resume(host);
+        kv.nodes_mut().run_for(100 * MS);
+        net.heal();
         kv.finish(PATIENCE, &slow).expect("in time").expect("read");
         let late = kv.finish(PATIENCE, &late).expect("in time").expect("read").expect("a value");
         assert_eq!(late.value, "old new ", "stale");
