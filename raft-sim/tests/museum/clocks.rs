@@ -73,10 +73,12 @@ fn c69_clocks_that_drift_by_half_disturb_nobody() {
             }
             let (mut client, before) = (Client::default(), terms(&cluster));
             cluster.net().reset_traffic();
-            serve_for(&mut cluster, &mut client, 10 * SECOND);
+            // Nothing but heartbeats, and then entries besides.
+            cluster.run_for(10 * SECOND);
+            serve_for(&mut cluster, &mut client, SECOND);
             nobody_stands(&cluster);
             assert_eq!(terms(&cluster), before, "an election");
-            assert!(client.acked().len() >= 998, "only {} of 1000", client.acked().len());
+            assert!(client.acked().len() >= 98, "only {} of 100", client.acked().len());
             settle(&mut cluster, &mut client);
         }
     });
@@ -117,19 +119,19 @@ fn c31_a_node_that_is_starved_disturbs_nobody_for_long() {
             let host = cluster.host(slow);
             let (mut client, elections) = (Client::default(), cluster.coverage().elections);
             cluster.net().reset_traffic();
-            // It runs for a tenth of the time, and is late for seven ticks of eight.
-            for _ in 0..50 {
+            // It runs for a tenth of the time, and is late for ten ticks of eleven.
+            for _ in 0..35 {
                 cluster.sim().pause(host);
-                serve_for(&mut cluster, &mut client, 180 * MS);
+                serve_for(&mut cluster, &mut client, 270 * MS);
                 cluster.sim().resume(host);
-                serve_for(&mut cluster, &mut client, 20 * MS);
+                serve_for(&mut cluster, &mut client, 30 * MS);
             }
             if !leads {
                 nobody_stands(&cluster);
             }
             let elections = cluster.coverage().elections - elections;
             assert!(elections <= u64::from(leads), "{elections} elections");
-            assert!(client.acked().len() > 800, "only {} of 1000", client.acked().len());
+            assert!(client.acked().len() > 800, "only {} of 1050", client.acked().len());
             settle(&mut cluster, &mut client);
         }
     });

@@ -130,6 +130,8 @@ fn c97_a_follower_far_behind_catches_up_and_disturbs_nobody() {
         for snapshots in [None, Some(100_000)] {
             let (mut cluster, leader) = led_by(narrow(seed, snapshots));
             let behind = others(&cluster, &[leader])[0];
+            // In order: else nothing but what comes next would be taken.
+            cluster.net().change_links(|link| link.latency = (MS, MS));
             cluster.isolate(behind);
             for round in 0..200 {
                 for n in 0..100 {

@@ -17,8 +17,8 @@ const EXPIRED: AttemptError = AttemptError::Command(CommandError::SessionExpired
 const STALE: AttemptError = AttemptError::Command(CommandError::StaleSequence);
 
 /// Museum 18: a leader stands still, another one is elected, and when the first one wakes up it does not hear the
-/// others, leads on, and its clock is an hour late. What it stamps by that clock would end every session; it is of a
-/// term that is over, and ends none.
+/// others, leads on, and its clock is an hour late. What it stamps by that clock would end every session, and some
+/// others hear it; it is of a term that is over, and ends none.
 #[test]
 fn m18_an_old_leader_that_wakes_up_ends_no_session() {
     each_seed(10, |seed| {
@@ -40,7 +40,9 @@ fn m18_an_old_leader_that_wakes_up_ends_no_session() {
         let nodes = kv.nodes_mut();
         for other in nodes.hosts(&rest) {
             nodes.net().cut(other, host);
-            nodes.net().cut(host, other);
+            if seed % 2 == 0 {
+                nodes.net().cut(host, other);
+            }
         }
         nodes.sim().resume(host);
         nodes.sim().jump(host, HOUR);
@@ -48,7 +50,6 @@ fn m18_an_old_leader_that_wakes_up_ends_no_session() {
         kv.nodes_mut().run_for(200 * MS);
         let led_on = kv.nodes().leaders().iter().any(|(at, _)| *at == old);
         assert!(led_on, "nobody woke up believing to lead");
-        // It has stepped down by then, or its entries reach the others and are of a term that is over.
         kv.nodes_mut().run_for(SECOND * (seed % 2) as u32);
         kv.nodes().net().heal();
         kv.finish(PATIENCE, &two).expect("in time").expect("done");
