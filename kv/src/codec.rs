@@ -17,8 +17,8 @@ pub(crate) const FORMAT: u8 = 1;
 #[error("malformed, or of an unknown version")]
 pub struct Malformed;
 
-/// Appends `value` to `to`.
-pub(crate) fn encode<T: Serialize>(to: Vec<u8>, value: &T) -> Vec<u8> {
+/// Appends `value` to `to`, in postcard.
+pub fn encode<T: Serialize>(to: Vec<u8>, value: &T) -> Vec<u8> {
     // Fails for sequences of unknown length only, and no type of ours has one; were it ever to fail, the
     // empty message is refused by its reader.
     postcard::to_extend(value, to).unwrap_or_default()
@@ -53,8 +53,12 @@ pub(crate) fn append<T: Serialize>(to: &mut BytesMut, value: &T) {
     }
 }
 
-/// Reads a value that fills `bytes`.
-pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+/// Reads a value in postcard that fills `bytes`.
+///
+/// # Errors
+///
+/// When it is none, or when bytes are left over.
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok(_) | Err(_) => Err(Malformed),
@@ -62,7 +66,11 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malfo
 }
 
 /// Takes a fixed-width field off the front of `bytes`.
-pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Malformed> {
+///
+/// # Errors
+///
+/// When it is not there.
+pub fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Malformed> {
     let (field, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
     *bytes = rest;
     Ok(*field)

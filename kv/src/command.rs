@@ -17,6 +17,7 @@ use raft_core::LogIndex;
 
 pub use crate::codec::Malformed;
 use crate::codec::{self, FORMAT};
+use crate::envelope;
 use crate::op::Op;
 pub use crate::op::Write;
 
@@ -40,8 +41,6 @@ const KIND_WRITE: u8 = 0;
 const KIND_SESSION: u8 = 1;
 /// Bytes before the body.
 const HEADER: usize = 10;
-/// Where the distance between `seq` and `acked` stands in the body of a write.
-pub(crate) const SPAN_AT: usize = 16;
 
 /// A command, read. Borrows from the log entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,24 +96,14 @@ fn header(kind: u8, stamp_ms: u64, room: usize) -> Vec<u8> {
 
 /// Appends the body of a write to `to`.
 pub(crate) fn write_body(mut to: Vec<u8>, ticket: Ticket, write: &Write<'_>) -> Vec<u8> {
-    to.extend_from_slice(&ticket.session.0.0.to_le_bytes());
-    to.extend_from_slice(&ticket.seq.to_le_bytes());
-    to.extend_from_slice(&span(ticket).to_le_bytes());
+    envelope::push_ticket(&mut to, ticket);
     codec::encode(to, write)
-}
-
-/// How far `seq` is ahead of `acked`. A distance that has no room is past every window anyway.
-pub(crate) fn span(ticket: Ticket) -> u16 {
-    u16::try_from(ticket.seq.saturating_sub(ticket.acked)).unwrap_or(u16::MAX)
 }
 
 /// Reads the body of a write.
 pub(crate) fn read_write(mut body: &[u8]) -> Result<(Ticket, Write<'_>), Malformed> {
-    let session = SessionId(LogIndex(u64::from_le_bytes(codec::take(&mut body)?)));
-    let seq = u64::from_le_bytes(codec::take(&mut body)?);
-    let span = u16::from_le_bytes(codec::take(&mut body)?);
-    let acked = seq.checked_sub(u64::from(span)).ok_or(Malformed)?;
-    Ok((Ticket { session, seq, acked }, codec::decode(body)?))
+    let ticket = envelope::take_ticket(&mut body)?;
+    Ok((ticket, codec::decode(body)?))
 }
 
 /// Reads a command, as it stands in the log: for tools that look into one.

@@ -9,6 +9,7 @@ use raft_core::{Address, CallError, Caller, NodeId};
 use tokio::time::timeout;
 
 use crate::command::{self, SessionId, Ticket, Write};
+use crate::envelope;
 use crate::limits::Refusal;
 use crate::op::{CommandError, Op, Outcome, Reply};
 use crate::wire::{self, Answer, Fault, Kind};
@@ -85,7 +86,7 @@ async fn attempt(
     within: Duration,
 ) -> Result<Reply, AttemptError> {
     let budget_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-    wire::set_budget(&mut request, budget_ms);
+    envelope::set_budget(&mut request, budget_ms);
     let called = timeout(within, caller.call(endpoint, request.into())).await;
     let reply = called.map_err(|_| AttemptError::NoReply)?.map_err(AttemptError::Call)?;
     match wire::read_reply(&reply) {

@@ -1,17 +1,20 @@
 //! Requests and replies between a clerk and a server.
 //!
-//! A request is the format (1 byte), the kind (1), how many milliseconds the client still waits (4), and
-//! the body: for a write that of [`crate::command`], for a read a [`Read`] in postcard, and nothing for
-//! the others. A reply is the format and an [`Answer`] in postcard.
+//! A request has the [`envelope`](crate::envelope) of all services; its body is for a write that of
+//! [`crate::command`], for a read a [`Read`] in postcard, and nothing for the others. A reply is the
+//! format and an [`Answer`] in postcard.
+
+use std::time::Duration;
 
 use raft_core::LogIndex;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, FORMAT, Malformed, index, optional_slice, slice};
-use crate::command::{SPAN_AT, Ticket, span};
-use crate::limits::Refusal;
-use crate::op::{CommandError, Reply};
+use crate::envelope;
+use crate::op::Reply;
 use crate::status::WireStatus;
+
+pub(crate) use crate::fault::Fault;
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,38 +75,6 @@ pub(crate) struct Listed<'a> {
     pub(crate) found: Found<'a>,
 }
 
-/// Who leads, as far as the server knows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Hint {
-    pub(crate) node: u64,
-    pub(crate) address: Option<String>,
-}
-
-/// Why a request was not done. Only `Unknown`, and `Command(StaleSequence)`, leave open whether it was.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Fault {
-    /// Another node leads, or none.
-    NotLeader(Option<Hint>),
-    /// The node has too much to do.
-    Overloaded,
-    /// It can never be done.
-    Refused(Refusal),
-    /// It had no turn in the state machine.
-    Command(CommandError),
-    /// It may yet be applied, or may have been.
-    Unknown(Option<Hint>),
-    /// A read was not confirmed in time.
-    Deadline,
-    /// The node stops.
-    Stopped,
-    /// The server cannot read the request.
-    Malformed,
-}
-
-/// Bytes before the body of a request.
-pub(crate) const HEADER: usize = 6;
-const BUDGET_AT: usize = 2;
-
 impl Kind {
     const fn byte(self) -> u8 {
         match self {
@@ -117,39 +88,20 @@ impl Kind {
 
 /// The beginning of a request, with room for the budget and for `room` more bytes.
 pub(crate) fn request(kind: Kind, room: usize) -> Vec<u8> {
-    let mut request = Vec::with_capacity(HEADER + room);
-    request.extend_from_slice(&[FORMAT, kind.byte(), 0, 0, 0, 0]);
-    request
+    envelope::request(FORMAT, kind.byte(), room)
 }
 
-/// Says in a request how long the client still waits.
-pub(crate) fn set_budget(request: &mut [u8], budget_ms: u32) {
-    patch(request, BUDGET_AT, &budget_ms.to_le_bytes());
-}
-
-/// Says in the request of a write what the client has acknowledged by now.
-pub(crate) fn set_acked(request: &mut [u8], ticket: Ticket) {
-    patch(request, HEADER + SPAN_AT, &span(ticket).to_le_bytes());
-}
-
-fn patch(request: &mut [u8], at: usize, field: &[u8]) {
-    if let Some(to) = request.get_mut(at..at + field.len()) {
-        to.copy_from_slice(field);
-    }
-}
-
-/// Takes a request apart: its kind, how long the client still waits in milliseconds, and its body.
-pub(crate) fn read_request(mut request: &[u8]) -> Result<(Kind, u32, &[u8]), Malformed> {
-    let [format, kind] = codec::take(&mut request)?;
-    let budget_ms = u32::from_le_bytes(codec::take(&mut request)?);
-    let kind = match (format, kind) {
-        (FORMAT, 0) => Kind::Write,
-        (FORMAT, 1) => Kind::OpenSession,
-        (FORMAT, 2) => Kind::Read,
-        (FORMAT, 3) => Kind::Status,
+/// Takes a request apart: its kind, how long the client still waits, and its body.
+pub(crate) fn read_request(request: &[u8]) -> Result<(Kind, Duration, &[u8]), Malformed> {
+    let (kind, budget, body) = envelope::read_request(FORMAT, request)?;
+    let kind = match kind {
+        0 => Kind::Write,
+        1 => Kind::OpenSession,
+        2 => Kind::Read,
+        3 => Kind::Status,
         _ => return Err(Malformed),
     };
-    Ok((kind, budget_ms, request))
+    Ok((kind, budget, body))
 }
 
 /// The bytes of a reply.

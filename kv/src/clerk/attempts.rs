@@ -8,11 +8,12 @@ use bytes::{Bytes, BytesMut};
 use raft_core::{Address, CallError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Inner;
+use super::calls::{Calls, Protocol, Reading};
 use super::error::{Cause, ClerkError};
 use crate::command::Ticket;
+use crate::envelope;
+use crate::fault::Fault;
 use crate::op::CommandError;
-use crate::wire::{self, Answer, Fault};
 
 /// How many hints in a row are followed without a pause: nodes that point at each other cost a pause.
 const HOPS_MAX: u32 = 2;
@@ -28,19 +29,19 @@ pub(super) struct Attempts {
 }
 
 /// Why there is no answer.
-pub(super) enum Failure {
-    Final(ClerkError),
+pub(super) enum Failure<R> {
+    Final(ClerkError<R>),
     /// The session is gone, and no attempt was applied in it.
     SessionExpired,
 }
 
 /// What to do after an attempt.
-enum Next {
+enum Next<R> {
     /// Try again at once.
     Again,
     /// Try again after a pause.
     Pause,
-    Fail(Failure),
+    Fail(Failure<R>),
 }
 
 impl Attempts {
@@ -49,14 +50,14 @@ impl Attempts {
     }
 
     /// The call has no answer because of `cause`.
-    fn fail(&self, cause: Cause) -> Failure {
+    fn fail<R>(&self, cause: Cause) -> Failure<R> {
         Failure::Final(match self.doubt {
             true => ClerkError::Unknown(cause),
             false => ClerkError::NotDone(cause),
         })
     }
 
-    fn refused(&self, refused: ClerkError) -> Next {
+    fn refused<R>(&self, refused: ClerkError<R>) -> Next<R> {
         Next::Fail(match self.doubt {
             // Another server, with other limits, may have accepted an earlier attempt.
             true => self.fail(Cause::Protocol),
@@ -72,14 +73,14 @@ pub(super) struct Request {
     pub(super) ticket: Option<Ticket>,
 }
 
-impl Inner {
-    /// Tries `request` until `accept` takes an answer.
+impl<P: Protocol> Calls<P> {
+    /// Tries `request` until there is an answer.
     pub(super) async fn attempt<T>(
         &self,
         request: Request,
         attempts: &mut Attempts,
-        accept: impl Fn(Answer<'_>, &Bytes) -> Option<T>,
-    ) -> Result<T, Failure> {
+        read: impl Fn(&Bytes) -> Reading<T, P::Refusal>,
+    ) -> Result<T, Failure<P::Refusal>> {
         let ticket = request.ticket;
         let mut bytes = BytesMut::from(Bytes::from(request.bytes));
         loop {
@@ -94,13 +95,10 @@ impl Inner {
             let sent = bytes.freeze();
             let reply = timeout(limit, self.caller.call(&target, sent.clone())).await;
             let next = match reply {
-                Ok(Ok(reply)) => match wire::read_reply(&reply) {
-                    Ok(Answer::Fault(fault)) => self.on_fault(attempts, fault, &target),
-                    Ok(answer) => match accept(answer, &reply) {
-                        Some(accepted) => return Ok(accepted),
-                        None => self.on_silence(attempts, Cause::Protocol, &target),
-                    },
-                    Err(_) => self.on_silence(attempts, Cause::Protocol, &target),
+                Ok(Ok(reply)) => match read(&reply) {
+                    Reading::Answer(answer) => return Ok(answer),
+                    Reading::Fault(fault) => self.on_fault(attempts, fault, &target),
+                    Reading::Nonsense => self.on_silence(attempts, Cause::Protocol, &target),
                 },
                 Ok(Err(CallError::NotSent { .. })) => {
                     self.state().route.rotate(&target);
@@ -131,25 +129,35 @@ impl Inner {
     ) -> Option<std::sync::Arc<Address>> {
         // Rounded up: a server that stops waiting before its client does makes doubts for nothing.
         let budget_ms = limit.as_millis().saturating_add(1);
-        wire::set_budget(bytes, u32::try_from(budget_ms).unwrap_or(u32::MAX));
+        envelope::set_budget(bytes, u32::try_from(budget_ms).unwrap_or(u32::MAX));
         let state = self.state();
         if let (Some(ticket), Some(line)) = (ticket, &state.line)
             && line.session() == ticket.session
         {
-            wire::set_acked(bytes, line.refresh(ticket));
+            envelope::set_acked(bytes, line.refresh(ticket));
         }
         state.route.target()
     }
 
     /// There is no answer that means anything: the attempt may have had its effect.
-    fn on_silence(&self, attempts: &mut Attempts, cause: Cause, target: &Address) -> Next {
+    fn on_silence(
+        &self,
+        attempts: &mut Attempts,
+        cause: Cause,
+        target: &Address,
+    ) -> Next<P::Refusal> {
         self.state().route.rotate(target);
         attempts.doubt = !planted!(UnknownIsNotDone);
         attempts.cause = cause;
         Next::Pause
     }
 
-    fn on_fault(&self, attempts: &mut Attempts, fault: Fault, target: &Address) -> Next {
+    fn on_fault(
+        &self,
+        attempts: &mut Attempts,
+        fault: Fault<P::Refusal>,
+        target: &Address,
+    ) -> Next<P::Refusal> {
         let (cause, hint) = match fault {
             Fault::NotLeader(hint) => (Cause::NoLeader, hint),
             Fault::Unknown(hint) => {
@@ -162,7 +170,7 @@ impl Inner {
             }
             Fault::Deadline => (Cause::NoReply, None),
             Fault::Stopped => (Cause::Stopped, None),
-            Fault::Refused(refusal) => return attempts.refused(refusal.into()),
+            Fault::Refused(refusal) => return attempts.refused(ClerkError::Refused(refusal)),
             Fault::Malformed => return attempts.refused(ClerkError::NotDone(Cause::Protocol)),
             Fault::Command(error) => return on_command_error(attempts, error),
         };
@@ -186,7 +194,7 @@ impl Inner {
     }
 }
 
-fn on_command_error(attempts: &mut Attempts, error: CommandError) -> Next {
+fn on_command_error<R>(attempts: &mut Attempts, error: CommandError) -> Next<R> {
     Next::Fail(match error {
         CommandError::SessionExpired if attempts.doubt => attempts.fail(Cause::SessionExpired),
         CommandError::SessionExpired => {

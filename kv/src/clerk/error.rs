@@ -3,18 +3,24 @@
 use crate::limits::Refusal;
 
 /// Why a call has no answer. The three cases are different things for a caller to do, and never confused:
-/// change the request, try again, or find out.
+/// change the request, try again, or find out. `R` is why the service can refuse a request for ever.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ClerkError {
+pub enum ClerkError<R = Refusal> {
     /// It can never be done as it is. It had no effect.
     #[error("refused: {0}")]
-    Refused(#[from] Refusal),
+    Refused(R),
     /// It had no effect, and will have none. It may be tried again.
     #[error("not done before its deadline: {0}")]
     NotDone(Cause),
     /// A write that may have been applied, or may yet be, but at most once.
     #[error("unknown whether it was applied: {0}")]
     Unknown(Cause),
+}
+
+impl<R> From<R> for ClerkError<R> {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 /// What stood in the way last.

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use raft_core::LogIndex;
 
 use super::Clerk;
+use super::calls::{Protocol, Reading};
 use super::error::{Cause, ClerkError};
 use crate::command::SessionId;
+use crate::limits::Refusal;
 use crate::op::{OpOutcome, Outcome, Reply};
-use crate::store::{Page, Scan};
-use crate::wire::{Answer, Found, Listed};
+use crate::status::NodeStatus;
+use crate::store::{Page, SESSION_WINDOW, Scan};
+use crate::wire::{self, Answer, Found, Kind, Listed};
 
 /// A value that was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -159,9 +162,41 @@ pub(super) fn written(answer: Answer<'_>, _: &Bytes) -> Option<Reply> {
     }
 }
 
-pub(super) fn opened(answer: Answer<'_>, _: &Bytes) -> Option<SessionId> {
+/// The service, for the calls that its clerk is made of.
+pub(super) struct Kv;
+
+impl Protocol for Kv {
+    type Refusal = Refusal;
+    const WINDOW: u16 = SESSION_WINDOW;
+
+    fn open_session() -> Vec<u8> {
+        wire::request(Kind::OpenSession, 0)
+    }
+
+    fn opened(reply: &Bytes) -> Reading<SessionId, Refusal> {
+        read(|answer, _| match answer {
+            Answer::Written(Reply { index, outcome: Outcome::SessionOpened }) => {
+                Some(SessionId(index))
+            }
+            _ => None,
+        })(reply)
+    }
+}
+
+/// Reads replies of which `accept` takes the answers.
+pub(super) fn read<T>(
+    accept: impl Fn(Answer<'_>, &Bytes) -> Option<T>,
+) -> impl Fn(&Bytes) -> Reading<T, Refusal> {
+    move |reply| match wire::read_reply(reply) {
+        Ok(Answer::Fault(fault)) => Reading::Fault(fault),
+        Ok(answer) => accept(answer, reply).map_or(Reading::Nonsense, Reading::Answer),
+        Err(_) => Reading::Nonsense,
+    }
+}
+
+pub(super) fn status(answer: Answer<'_>, _: &Bytes) -> Option<NodeStatus> {
     match answer {
-        Answer::Written(Reply { index, outcome: Outcome::SessionOpened }) => Some(SessionId(index)),
+        Answer::Status(status) => Some(status.into()),
         _ => None,
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use raft_core::Address;
 
-use super::config::ClerkConfig;
-use crate::wire::Hint;
+use super::config::CallsConfig;
+use crate::fault::Hint;
 
 /// The endpoint that all calls of a clerk use: the leader, as far as is known.
 pub(super) struct Route {
@@ -56,7 +56,7 @@ impl Route {
     }
 
     /// The pause after the `failures`-th failure in a row: doubled each time, with half of it at random.
-    pub(super) fn pause(&mut self, config: &ClerkConfig, failures: u32) -> Duration {
+    pub(super) fn pause(&mut self, config: &CallsConfig, failures: u32) -> Duration {
         let doubled = config.backoff_min.saturating_mul(1 << failures.min(16));
         let pause = doubled.min(config.backoff_max);
         pause.mul_f64(0.5 + self.rng.f64() / 2.0)

@@ -17,14 +17,16 @@ struct Epoch {
     since: Instant,
 }
 
+/// The log's time on a node. One for each group that the node serves.
 #[derive(Default)]
-pub(super) struct LogClock {
+pub struct LogClock {
     epoch: Mutex<Option<Epoch>>,
 }
 
 impl LogClock {
-    /// The stamp for a command that is proposed now, in `term`. `log_time` is asked once a term.
-    pub(super) fn stamp(&self, term: Term, log_time: impl FnOnce() -> u64) -> u64 {
+    /// The stamp, in milliseconds, for a command that is proposed now, in `term`. `log_time` says what time
+    /// the state machine has reached; it is asked once a term.
+    pub fn stamp(&self, term: Term, log_time: impl FnOnce() -> u64) -> u64 {
         let now = Instant::now();
         let mut held = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = || Epoch { term, log_time: log_time(), since: now };

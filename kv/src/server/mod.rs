@@ -8,24 +8,24 @@
 mod clock;
 mod replica;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::node::{Group, ProposalError, QueryError};
-use raft_core::{Address, BoxFuture, NodeId, ProposeError, ReadError, Service};
+use raft_core::node::Group;
+use raft_core::{Address, BoxFuture, NodeId, Service};
 use tokio::time::timeout;
 
 use crate::blob::Blob;
 use crate::codec;
 use crate::command;
+use crate::fault::Directory;
 use crate::limits::Refusal;
 use crate::status::{NodeStatus, WireStatus};
 use crate::store::{Page, Scan, Store, StoreConfig};
-use crate::wire::{self, Answer, Fault, Found, Hint, Kind, Listed, Read};
+use crate::wire::{self, Answer, Fault, Found, Kind, Listed, Read};
 
-use clock::LogClock;
+pub use clock::LogClock;
 pub use replica::Replica;
 
 /// The configuration of a [`KvServer`].
@@ -66,7 +66,7 @@ struct Shared<R> {
     replica: R,
     config: ServerConfig,
     clock: LogClock,
-    addresses: RwLock<BTreeMap<NodeId, Address>>,
+    directory: Directory,
 }
 
 impl<R: Replica> KvServer<R> {
@@ -76,15 +76,14 @@ impl<R: Replica> KvServer<R> {
         addresses: impl IntoIterator<Item = (NodeId, Address)>,
         config: ServerConfig,
     ) -> Self {
-        let addresses = RwLock::new(addresses.into_iter().collect());
+        let directory = Directory::new(addresses);
         let clock = LogClock::default();
-        Self { shared: Arc::new(Shared { replica, config, clock, addresses }) }
+        Self { shared: Arc::new(Shared { replica, config, clock, directory }) }
     }
 
     /// Replaces the addresses, after the membership has changed.
     pub fn set_addresses(&self, addresses: impl IntoIterator<Item = (NodeId, Address)>) {
-        let mut held = self.shared.addresses.write().unwrap_or_else(PoisonError::into_inner);
-        *held = addresses.into_iter().collect();
+        self.shared.directory.replace(addresses);
     }
 
     /// What this node says of itself.
@@ -102,10 +101,10 @@ impl<R: Replica> Service for KvServer<R> {
 
 impl<R: Replica> Shared<R> {
     async fn answer(&self, request: &Bytes) -> Bytes {
-        let Ok((kind, budget_ms, body)) = wire::read_request(request) else {
+        let Ok((kind, budget, body)) = wire::read_request(request) else {
             return fault(Fault::Malformed);
         };
-        let deadline = Duration::from_millis(u64::from(budget_ms)).min(self.config.deadline_max);
+        let deadline = budget.min(self.config.deadline_max);
         match kind {
             Kind::Write => match self.check_write(body) {
                 Ok(()) => self.propose(command::from_body(self.stamp(), body), deadline).await,
@@ -139,24 +138,8 @@ impl<R: Replica> Shared<R> {
         match timeout(deadline, self.replica.propose(command)).await {
             Ok(Ok(Ok(reply))) => wire::reply(&Answer::Written(reply), 0).into(),
             Ok(Ok(Err(error))) => fault(Fault::Command(error)),
-            Ok(Err(error)) => fault(self.proposal_fault(error)),
+            Ok(Err(error)) => fault(self.directory.proposal_fault(error, too_large)),
             Err(_) => fault(Fault::Unknown(None)),
-        }
-    }
-
-    fn proposal_fault(&self, error: ProposalError) -> Fault {
-        match error {
-            ProposalError::Rejected(ProposeError::NotLeader { leader }) => {
-                Fault::NotLeader(self.hint(leader))
-            }
-            ProposalError::Rejected(ProposeError::Overloaded { .. }) => Fault::Overloaded,
-            ProposalError::Rejected(ProposeError::TooLarge { bytes, bytes_max }) => {
-                Fault::Refused(Refusal::CommandTooLarge { bytes, bytes_max })
-            }
-            ProposalError::Stopped => Fault::Stopped,
-            ProposalError::Unknown { leader } => Fault::Unknown(self.hint(leader)),
-            // What is not known to have had no effect may have had one.
-            _ => Fault::Unknown(None),
         }
     }
 
@@ -199,27 +182,14 @@ impl<R: Replica> Shared<R> {
     ) -> Result<T, Fault> {
         match timeout(deadline, self.replica.read(look)).await {
             Ok(Ok(seen)) => Ok(seen),
-            Ok(Err(error)) => Err(self.query_fault(error)),
+            Ok(Err(error)) => Err(self.directory.query_fault(error)),
             Err(_) => Err(Fault::Deadline),
         }
     }
+}
 
-    fn query_fault(&self, error: QueryError) -> Fault {
-        match error {
-            QueryError::Refused(ReadError::NotLeader { leader })
-            | QueryError::LeadershipLost { leader } => Fault::NotLeader(self.hint(leader)),
-            QueryError::Refused(ReadError::Overloaded { .. }) => Fault::Overloaded,
-            QueryError::Stopped => Fault::Stopped,
-            _ => Fault::Deadline,
-        }
-    }
-
-    fn hint(&self, leader: Option<NodeId>) -> Option<Hint> {
-        let node = leader?;
-        let addresses = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
-        let address = addresses.get(&node).map(|address| address.0.clone());
-        Some(Hint { node: node.0, address })
-    }
+fn too_large(bytes: u64, bytes_max: u64) -> Refusal {
+    Refusal::CommandTooLarge { bytes, bytes_max }
 }
 
 fn fault(fault: Fault) -> Bytes {

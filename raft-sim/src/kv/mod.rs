@@ -42,9 +42,11 @@ mod model;
 mod replicas;
 mod resolve;
 mod sessions;
+mod swarm;
 
 pub use clerk::SimClerk;
 pub use client::{Job, KvClient, KvClients};
 pub use cluster::{KvCluster, KvConfig};
 pub use judge::{Judged, Wrong};
 pub use load::{Crew, KvLoad, Patience};
+pub use swarm::{KvPlan, KvSuite};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use raft_core::node::GroupStatus;
 use raft_core::{Config, Entry, LogId, LogIndex, NodeId, Role, StateMachine};
 
+use super::absence::Absence;
 use super::dice::Dice;
 use super::safety::check;
 use super::setting::Setting;
@@ -21,12 +22,16 @@ pub struct Liveness {
     /// A quorum agrees on a leader: ten election timeouts, each of up to twice its least; and over streams the
     /// time until broken ones are noticed and dialled again.
     pub leader: Duration,
+    /// For so long it stays leader, whatever a minority does that takes no part.
+    pub steady: Duration,
     /// What is proposed then is applied by all that run.
     pub commit: Duration,
     /// All nodes have applied the same.
     pub convergence: Duration,
     /// Logs are compacted.
     pub compaction: Duration,
+    /// Clients that may be connected to every node.
+    pub clients: usize,
 }
 
 /// Ticks of an election timeout in a [`Cluster`], at least.
@@ -44,13 +49,15 @@ impl Liveness {
         let streams = if setting.wire == Wire::Streams { seconds(6) } else { seconds(0) };
         Self {
             leader: timeouts + streams,
+            steady: timeouts / 2,
             commit: seconds(10),
             convergence: seconds(60),
             compaction: seconds(20),
+            clients: 0,
         }
     }
 
-    /// Runs the phase. One in three seeds leaves a minority down at first.
+    /// Runs the phase. In one of three runs a minority takes no part at first.
     ///
     /// # Errors
     /// What did not happen in time, or what was broken.
@@ -62,20 +69,15 @@ impl Liveness {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let mut dice = Dice::new(setting.seed, "liveness");
-        let minority = (cluster.len() - 1) / 2;
-        let mut without = BTreeSet::new();
-        if minority > 0 && dice.percent(33) {
-            tally.one("quorum only");
-            let count = 1 + dice.index(minority);
-            without.extend(dice.shuffled(cluster.len()).into_iter().take(count));
-        }
-        ward.discharge(cluster, tally, &without);
+        let absence = Absence::draw(&mut dice, cluster);
+        absence.begin(cluster, ward, tally);
         let mut living = Living { cluster, ward, tally };
-        self.serve(&mut living, &without)?;
-        if !without.is_empty() {
+        self.serve(&mut living, |at| !absence.has(at))?;
+        self.steady(&mut living)?;
+        if absence.is_any() {
             let Living { cluster, ward, tally } = &mut living;
-            ward.discharge(cluster, tally, &BTreeSet::new());
-            self.serve(&mut living, &BTreeSet::new())?;
+            absence.end(cluster, ward, tally);
+            self.serve(&mut living, |_| true)?;
         }
         self.converge(&mut living)?;
         self.tidy(&mut living, setting)
@@ -85,7 +87,7 @@ impl Liveness {
     fn serve<S: StateMachine>(
         self,
         living: &mut Living<'_, S>,
-        without: &BTreeSet<usize>,
+        takes_part: impl Fn(usize) -> bool,
     ) -> Result<(), Failure> {
         living.wait("liveness-leader", self.leader, |c| leader_of_quorum(c).is_some())?;
         // A node that is far behind gets a snapshot or a long log first.
@@ -94,8 +96,8 @@ impl Liveness {
         loop {
             let last = living.propose(PROPOSALS, 20, self.commit)?;
             let everywhere = |c: &Cluster<S>| {
-                let mut others = (0..c.len()).filter(|at| !without.contains(at));
-                others.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
+                let mut all = (0..c.len()).filter(|at| takes_part(*at));
+                all.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
             };
             // Another leader may not have them: then they are lost, and others are proposed.
             let replaced = |c: &Cluster<S>| c.leaders().iter().any(|(_, term)| *term > last.term);
@@ -103,6 +105,24 @@ impl Liveness {
             living.wait("liveness-commit", left, |c| everywhere(c) || replaced(c))?;
             if everywhere(living.cluster) {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Nobody deposes a leader that serves.
+    fn steady<S: StateMachine>(self, living: &mut Living<'_, S>) -> Result<(), Failure> {
+        let leader = |c: &Cluster<S>| Some((c.leader()?, c.status(c.leader()?)?.term));
+        let first = leader(living.cluster);
+        let until = living.cluster.sim().now() + self.steady;
+        while living.cluster.sim().now() < until {
+            living.step()?;
+        }
+        match leader(living.cluster) {
+            last if last == first => Ok(()),
+            last => {
+                let what =
+                    format!("{first:?} was deposed, then {last:?}: {}", describe(living.cluster));
+                Err(Failure::new("liveness-steady", what))
             }
         }
     }
@@ -138,17 +158,22 @@ impl Liveness {
                 (0..c.len()).all(|at| c.status(at).is_some_and(is_short))
             })?;
         }
-        let what = (0..living.cluster.len()).find_map(|at| left_over(living.cluster, at));
+        let what =
+            (0..living.cluster.len()).find_map(|at| left_over(living.cluster, at, self.clients));
         what.map_or(Ok(()), |what| Err(Failure::new("liveness-leftovers", what)))
     }
 }
 
 /// What a node that has nothing to do holds and should not.
-fn left_over<S: StateMachine>(cluster: &mut Cluster<S>, at: usize) -> Option<String> {
+fn left_over<S: StateMachine>(
+    cluster: &mut Cluster<S>,
+    at: usize,
+    clients: usize,
+) -> Option<String> {
     let (id, host, peers) = (cluster.id(at), cluster.host(at), cluster.len() - 1);
     let tasks = cluster.sim().tasks(host);
-    // The loop, an applier, a writer, a snapshot; and for each peer a few.
-    let tasks_max = 12 + 6 * peers;
+    // The loop, an applier, a writer, a snapshot; and for each peer and each client a few.
+    let tasks_max = 12 + 6 * peers + 3 * clients;
     if tasks > tasks_max {
         return Some(format!("{id:?} has {tasks} tasks, of {tasks_max}"));
     }

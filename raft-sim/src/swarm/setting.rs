@@ -96,6 +96,20 @@ impl Setting {
         }
     }
 
+    /// Three nodes for a minute, with production's queues.
+    pub fn calm() -> Self {
+        Self {
+            seed: 1,
+            nodes: 3,
+            wire: Wire::Messages,
+            snapshot_bytes: Some(64_000),
+            snapshot_chunk_bytes: 64 << 10,
+            segment_bytes: 64 << 10,
+            queues: Queues::Wide,
+            safety: Duration::from_secs(60),
+        }
+    }
+
     /// The configuration of the cluster.
     pub fn cluster(&self) -> ClusterConfig {
         let mut config = ClusterConfig::new(self.seed, self.nodes);

@@ -116,6 +116,13 @@ pub struct Floor {
     pub per_thousand: u64,
 }
 
+impl Floor {
+    /// Floors from a table of what, and how often in a thousand seeds.
+    pub(crate) fn table(rows: &[(&'static str, u64)]) -> Vec<Self> {
+        rows.iter().map(|(what, per_thousand)| Self { what, per_thousand: *per_thousand }).collect()
+    }
+}
+
 /// A kind of run. Everything in one comes from its seed.
 pub trait Suite: Sync {
     /// Its name.

@@ -62,15 +62,23 @@ struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Which {
     Core,
+    #[cfg(feature = "kv")]
+    Kv,
     All,
 }
 
 impl Which {
     /// Suites are added here.
     fn suites(self) -> Vec<Box<dyn Suite>> {
-        match self {
-            Self::Core | Self::All => vec![Box::new(CoreSuite)],
+        let mut suites: Vec<Box<dyn Suite>> = Vec::new();
+        if matches!(self, Self::Core | Self::All) {
+            suites.push(Box::new(CoreSuite));
         }
+        #[cfg(feature = "kv")]
+        if matches!(self, Self::Kv | Self::All) {
+            suites.push(Box::new(raft_sim::kv::KvSuite));
+        }
+        suites
     }
 }
 

@@ -67,8 +67,9 @@ impl KvLoad {
         let clients = rng.usize(1..=20);
         let keys = rng.usize(clients.div_ceil(CLIENTS_PER_KEY_MAX)..=50);
         let value_bytes_max = [0, 30, 30, 1000, VALUE_BYTES_MAX][rng.usize(0..5)];
-        // Large values come less often, and many clients pause longer: no run is to take for ever.
-        let busy = if value_bytes_max > 1000 { 200 } else { 50 };
+        // Large values come less often, and many clients pause longer: no run is to take for ever. Haste shows
+        // what is wrong for a moment only.
+        let busy = if value_bytes_max > 1000 { 200 } else { [8, 50, 50][rng.usize(0..3)] };
         let short = rng.u64(300..3000);
         let ttl = if rng.u32(0..3) == 0 { rng.u64(500..5000) } else { 3_600_000 };
         Self {
@@ -81,6 +82,21 @@ impl KvLoad {
             session_ttl: millis(ttl),
             sessions_max: if rng.u32(0..3) == 0 { clients as u32 + 1 } else { 100_000 },
             trouble: if rng.u32(0..3) == 0 { 0 } else { rng.u16(1..150) },
+        }
+    }
+
+    /// Eight clients that are left alone and hardly pause.
+    pub fn calm() -> Self {
+        Self {
+            clients: 8,
+            keys: 16,
+            value_bytes_max: 30,
+            pause_max: Duration::from_millis(50),
+            patience: Patience::Endless,
+            attempt_timeout: Duration::from_secs(2),
+            session_ttl: Duration::from_secs(3600),
+            sessions_max: 100_000,
+            trouble: 0,
         }
     }
 

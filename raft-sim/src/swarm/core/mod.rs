@@ -4,7 +4,6 @@ mod load;
 mod machine;
 
 use std::fmt;
-use std::time::Duration;
 
 pub use self::load::Load;
 pub use self::machine::Scratch;
@@ -13,10 +12,10 @@ use super::dice::Dice;
 use super::faults::Faults;
 use super::liveness::Liveness;
 use super::safety::safety;
-use super::setting::{Queues, Setting};
+use super::setting::Setting;
 use super::suite::{Failure, Floor, Outcome, Planned, Recording, Scale};
 use super::tally::Tally;
-use crate::cluster::{Cluster, Wire};
+use crate::cluster::Cluster;
 
 /// The suite of the core.
 #[derive(Clone, Copy, Debug)]
@@ -90,24 +89,12 @@ impl Planned for CoreSuite {
     }
 
     fn floors(&self) -> Vec<Floor> {
-        FLOORS.map(|(what, per_thousand)| Floor { what, per_thousand }).to_vec()
+        Floor::table(&FLOORS)
     }
 
     fn calm(&self) -> CorePlan {
-        let (nodes, safety) = (3, Duration::from_secs(60));
-        let (wire, queues) = (Wire::Messages, Queues::Wide);
-        let drawn = Setting::draw(1, Scale::Short);
-        let (snapshot_bytes, segment_bytes) = (Some(64_000), 64 << 10);
         CorePlan {
-            setting: Setting {
-                nodes,
-                wire,
-                queues,
-                snapshot_bytes,
-                segment_bytes,
-                safety,
-                ..drawn
-            },
+            setting: Setting::calm(),
             faults: Faults::default(),
             load: Load { per_second: 200, bytes_max: 100, giants: false },
             state_bytes: 1 << 10,
@@ -116,7 +103,7 @@ impl Planned for CoreSuite {
 }
 
 /// About half of what is there.
-const FLOORS: [(&str, u64); 25] = [
+const FLOORS: [(&str, u64); 27] = [
     ("elections", 7000),
     ("truncations", 1500),
     ("snapshots taken", 200_000),
@@ -141,7 +128,9 @@ const FLOORS: [(&str, u64); 25] = [
     ("stopped by an I/O error", 2000),
     ("stopped by a full disk", 1500),
     ("messages lost", 150_000),
-    ("quorum only", 150),
+    ("quorum only", 50),
+    ("deaf minority", 50),
+    ("mute minority", 50),
 ];
 
 fn phases(
