@@ -23,14 +23,14 @@ enum How {
 }
 
 /// Which nodes take no part. A quorum of the others serves all the same.
-pub(crate) struct Absence {
+pub struct Absence {
     how: How,
     nodes: BTreeSet<usize>,
 }
 
 impl Absence {
     /// In one of three cases some minority, with the leader in it as often as not.
-    pub(crate) fn draw<S: StateMachine>(dice: &mut Dice, cluster: &Cluster<S>) -> Self {
+    pub fn draw<S: StateMachine>(dice: &mut Dice, cluster: &Cluster<S>) -> Self {
         let minority = (cluster.len() - 1) / 2;
         let how = dice.pick(&[How::Down, How::Deaf, How::Mute]);
         if minority == 0 || !dice.percent(33) {
@@ -44,17 +44,17 @@ impl Absence {
     }
 
     /// Whether anybody is absent.
-    pub(crate) fn is_any(&self) -> bool {
+    pub fn is_any(&self) -> bool {
         !self.nodes.is_empty()
     }
 
     /// Whether this node is.
-    pub(crate) fn has(&self, at: usize) -> bool {
+    pub fn has(&self, at: usize) -> bool {
         self.nodes.contains(&at)
     }
 
     /// Starts every node that is to run, and cuts the links of those that are deaf or mute.
-    pub(crate) fn begin<S: StateMachine>(
+    pub fn begin<S: StateMachine>(
         &self,
         cluster: &mut Cluster<S>,
         ward: &mut Ward,
@@ -84,7 +84,7 @@ impl Absence {
     }
 
     /// Everybody takes part again.
-    pub(crate) fn end<S: StateMachine>(
+    pub fn end<S: StateMachine>(
         &self,
         cluster: &mut Cluster<S>,
         ward: &mut Ward,

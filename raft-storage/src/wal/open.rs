@@ -78,11 +78,10 @@ pub(crate) async fn open(
             discarded.push((*group, last));
         }
     }
-    // From here on the directory is accepted, and may be changed. What a killed process left unsynced was
-    // read all the same, and will be answered for: so it has to be durable first.
-    disk.sync_dir().await?;
-    snapshots.tidy().await?;
+    // From here on the directory is accepted, and may be changed.
     let active = resume(&workshop, &mut recovered).await?;
+    // What replaces them is durable under its name by now.
+    snapshots.tidy().await?;
     let mut ledger = Ledger::default();
     for (sequence, end) in &recovered.segments {
         ledger.segments.push_back(SegmentUse { end: *end, ..SegmentUse::new(*sequence) });
@@ -155,7 +154,7 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
             disk.remove(&name).await?;
         }
     }
-    // An earlier process may have died between a rename and this.
+    // An earlier process may have died between a rename and this; what was found under the name is answered for.
     disk.sync_dir().await?;
     if recovered.segments.is_empty() {
         recovered.segments.push((recovered.unused.remove(0), SEGMENT_HEADER_BYTES));
@@ -169,10 +168,7 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     let file = disk.open(&segment_name(sequence), OpenMode::Write).await?;
     rewrite(&*file, &recovered.last_batch, position).await?;
     let filled = match recovered.tail {
-        Tail::Clean { len } => {
-            file.sync().await?;
-            len
-        }
+        Tail::Clean { len } => len,
         Tail::Dirty { len } => {
             let mut at = position;
             while at < len {
