@@ -129,13 +129,12 @@ fn crash_everywhere(nodes: u64, part: Part, least: usize) -> BTreeSet<String> {
     let mut crashes = 0;
     for (effect, count) in &reached {
         for nth in 1..=*count {
-            let place = Place { nodes, part, effect, nth };
+            let _said = Place { nodes, part, effect, nth };
             let (mut cluster, mut client, victim) = run(nodes, part, Some((effect, nth)));
-            assert!(!cluster.is_up(victim), "{place:?}: no crash");
+            assert!(!cluster.is_up(victim), "no crash");
             cluster.power_loss(victim, keeps[crashes % keeps.len()]);
             settle(&mut cluster, &mut client);
             crashes += 1;
-            drop(place);
         }
     }
     assert!(crashes >= least, "only {crashes}: {reached:?}");

@@ -126,6 +126,7 @@ mod crashes;
 mod directories;
 mod disk;
 mod election;
+mod ledger;
 mod load;
 mod log;
 mod owners;
