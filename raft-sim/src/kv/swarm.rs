@@ -171,7 +171,7 @@ fn phases(
     // Clients keep their connections; those that were killed have left some behind.
     let killed = crew.counts().get("clients killed").copied().unwrap_or_default();
     let clients = plan.load.clients + killed as usize;
-    let liveness = Liveness { clients, ..Liveness::of(&plan.setting) };
+    let liveness = Liveness { clients, ..Liveness::of(&plan.setting, &plan.faults) };
     liveness.run(kv.nodes_mut(), &plan.setting, &mut ward, tally)?;
     Ok(kv.judge()?)
 }
@@ -185,7 +185,7 @@ fn serve(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let mut dice = Dice::new(plan.setting.seed, "serve");
-    let absence = Absence::draw(&mut dice, kv.nodes());
+    let absence = Absence::draw(plan.faults.minority, &mut dice, kv.nodes());
     absence.begin(kv.nodes_mut(), ward, tally);
     crew.calm(kv);
     let more = if plan.setting.wire == Wire::Streams { STREAMS_MORE } else { Duration::ZERO };

@@ -1,4 +1,4 @@
-//! [`Absence`]: a minority that takes no part, while a quorum has nothing to complain of.
+//! [`Absence`] of a [`Minority`]: nodes that take no part, while a quorum has nothing to complain of.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use super::ward::Ward;
 use crate::cluster::Cluster;
 use crate::net::HostId;
 
-/// How nodes take no part.
+/// How a minority takes no part when the other faults have ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum How {
+pub enum Minority {
     /// They are down.
     Down,
     /// They hear no other node, and are heard.
@@ -22,21 +22,30 @@ enum How {
     Mute,
 }
 
+impl Minority {
+    pub(super) fn draw(dice: &mut Dice) -> Self {
+        dice.pick(&[Self::Down, Self::Deaf, Self::Mute])
+    }
+}
+
 /// Which nodes take no part. A quorum of the others serves all the same.
 pub struct Absence {
-    how: How,
+    how: Minority,
     nodes: BTreeSet<usize>,
 }
 
 impl Absence {
-    /// In one of three cases some minority, with the leader in it as often as not.
-    pub fn draw<S: StateMachine>(dice: &mut Dice, cluster: &Cluster<S>) -> Self {
-        let minority = (cluster.len() - 1) / 2;
-        let how = dice.pick(&[How::Down, How::Deaf, How::Mute]);
-        if minority == 0 || !dice.percent(33) {
-            return Self { how, nodes: BTreeSet::new() };
-        }
-        let count = 1 + dice.index(minority);
+    /// Some minority, with the leader in it as often as not; or nobody.
+    pub fn draw<S: StateMachine>(
+        minority: Option<Minority>,
+        dice: &mut Dice,
+        cluster: &Cluster<S>,
+    ) -> Self {
+        let most = (cluster.len() - 1) / 2;
+        let Some(how) = minority.filter(|_| most > 0) else {
+            return Self { how: Minority::Down, nodes: BTreeSet::new() };
+        };
+        let count = 1 + dice.index(most);
         let leader = cluster.leader().filter(|_| dice.percent(50));
         let order = dice.shuffled(cluster.len());
         let nodes = leader.into_iter().chain(order.into_iter().filter(|at| Some(*at) != leader));
@@ -60,24 +69,24 @@ impl Absence {
         ward: &mut Ward,
         tally: &mut Tally,
     ) {
-        let down = if self.how == How::Down { self.nodes.clone() } else { BTreeSet::new() };
+        let down = if self.how == Minority::Down { self.nodes.clone() } else { BTreeSet::new() };
         ward.discharge(cluster, tally, &down);
         if !self.is_any() {
             return;
         }
         let what = match self.how {
-            How::Down => "quorum only",
-            How::Deaf => "deaf minority",
-            How::Mute => "mute minority",
+            Minority::Down => "quorum only",
+            Minority::Deaf => "deaf minority",
+            Minority::Mute => "mute minority",
         };
         note(cluster, tally, what, None);
         let hosts: Vec<HostId> = (0..cluster.len()).map(|at| cluster.host(at)).collect();
         for at in &self.nodes {
             for other in hosts.iter().filter(|other| **other != hosts[*at]) {
                 match self.how {
-                    How::Down => {}
-                    How::Deaf => cluster.net().cut(*other, hosts[*at]),
-                    How::Mute => cluster.net().cut(hosts[*at], *other),
+                    Minority::Down => {}
+                    Minority::Deaf => cluster.net().cut(*other, hosts[*at]),
+                    Minority::Mute => cluster.net().cut(hosts[*at], *other),
                 }
             }
         }

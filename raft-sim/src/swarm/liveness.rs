@@ -7,8 +7,9 @@ use bytes::Bytes;
 use raft_core::node::GroupStatus;
 use raft_core::{Config, Entry, LogId, LogIndex, NodeId, Role, StateMachine};
 
-use super::absence::Absence;
+use super::absence::{Absence, Minority};
 use super::dice::Dice;
+use super::faults::Faults;
 use super::safety::check;
 use super::setting::Setting;
 use super::suite::Failure;
@@ -32,6 +33,8 @@ pub struct Liveness {
     pub compaction: Duration,
     /// Clients that may be connected to every node.
     pub clients: usize,
+    /// Who takes no part at first.
+    pub minority: Option<Minority>,
 }
 
 /// Ticks of an election timeout in a [`Cluster`], at least.
@@ -42,8 +45,8 @@ const PROPOSALS: u64 = 10;
 const STEP: Duration = Duration::from_millis(20);
 
 impl Liveness {
-    /// For clusters like this.
-    pub fn of(setting: &Setting) -> Self {
+    /// For clusters like this, after these faults.
+    pub fn of(setting: &Setting, faults: &Faults) -> Self {
         let timeouts = setting.cluster().tick * ELECTION_TICKS * 2 * 10;
         let seconds = Duration::from_secs;
         let streams = if setting.wire == Wire::Streams { seconds(6) } else { seconds(0) };
@@ -54,10 +57,11 @@ impl Liveness {
             convergence: seconds(60),
             compaction: seconds(20),
             clients: 0,
+            minority: faults.minority,
         }
     }
 
-    /// Runs the phase. In one of three runs a minority takes no part at first.
+    /// Runs the phase.
     ///
     /// # Errors
     /// What did not happen in time, or what was broken.
@@ -69,7 +73,7 @@ impl Liveness {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let mut dice = Dice::new(setting.seed, "liveness");
-        let absence = Absence::draw(&mut dice, cluster);
+        let absence = Absence::draw(self.minority, &mut dice, cluster);
         absence.begin(cluster, ward, tally);
         let mut living = Living { cluster, ward, tally };
         self.serve(&mut living, |at| !absence.has(at))?;

@@ -25,7 +25,7 @@ mod suite;
 mod tally;
 mod ward;
 
-pub use self::absence::Absence;
+pub use self::absence::{Absence, Minority};
 pub use self::campaign::{Campaign, Order, Seeds, Totals};
 pub use self::dice::{Dice, Span, millis};
 pub use self::faults::{

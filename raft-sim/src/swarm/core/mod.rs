@@ -143,5 +143,5 @@ fn phases(
     let mut ward = safety(cluster, &plan.faults, seed, length, tally, |cluster, now| {
         load.more(cluster, now);
     })?;
-    Liveness::of(&plan.setting).run(cluster, &plan.setting, &mut ward, tally)
+    Liveness::of(&plan.setting, &plan.faults).run(cluster, &plan.setting, &mut ward, tally)
 }
