@@ -116,7 +116,7 @@ impl Raft {
             memberships.observe(entry);
             unapplied_bytes += entry.bytes();
         }
-        Ok(Self {
+        let mut raft = Self {
             timer: ElectionTimer::new(&config, hard_state.term),
             role: RoleState::Follower(Following::default()),
             writes: Writes::new(log.last_index()),
@@ -135,7 +135,10 @@ impl Raft {
             unsnapshotted_bytes: 0,
             next_read: ReadId(0),
             dropped: Dropped(0),
-        })
+        };
+        // Kept for another node, or the crash came before they were removed; the next snapshot may be far.
+        raft.forget_entries_behind(start.index);
+        Ok(raft)
     }
 
     /// A tick of the clock has passed. Call it at a steady rate; a pause is no reason to catch up.
