@@ -1,0 +1,12 @@
+//! Shard groups, their controller and their clients in a simulated world.
+
+#![allow(unreachable_pub, reason = "the modules of one test")]
+
+mod client;
+mod crashes;
+mod faults;
+mod fleet;
+mod judge;
+mod lab_4b;
+mod load;
+mod node;
