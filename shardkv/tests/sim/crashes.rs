@@ -32,6 +32,8 @@ fn crash_at(setup: Setup, step: MoveStep, who: Who) {
             world.restart(group, n);
         }
     }
+    // All clients are at work again.
+    world.run_for(3 * SECOND);
     let number = world.join(&[2]);
     let until = world.sim.now() + 20 * SECOND;
     let mut crashed = 0;
@@ -78,7 +80,7 @@ fn each_step(who: Who) {
             for step in MoveStep::ALL {
                 let mut setup = Setup { groups: 2, ..setup.clone() };
                 // Many chunks, and rounds of changes.
-                setup.server.transfer.chunk_bytes = 100;
+                setup.server.transfer.chunk_bytes = 1;
                 crash_at(setup, step, who);
             }
         }

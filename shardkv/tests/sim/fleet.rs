@@ -483,20 +483,20 @@ fn shard_group(
     watch.begin(group, Membership::of_voters(all.keys().copied()));
     let (at, config, judge) = (all.clone(), setup.server.clone(), judge.clone());
     let serve: Serve<ShardStore> = Box::new(move |group, process: &Process| {
-        let caller = Arc::new(process.caller());
+        let (caller, replica) = (Arc::new(process.caller()), Replicas(group.clone()));
         let mut clerk = shardctrler::ClerkConfig::default();
         clerk.calls.attempt_timeout = SECOND;
         clerk.calls.seed = process.seed();
         let controller = shardctrler::Clerk::new(caller.clone(), controller_addresses(), clerk);
         let (fate, judge, mut config) = (process.fate().clone(), judge.clone(), config.clone());
         config.transfer.calls.seed = process.seed();
+        let group = group.id();
         config.observer = Some(Arc::new(move |event: shardkv::MoveEvent| {
             if fate.reach(&format!("{:?}", event.step)) {
-                judge.step(event.step);
+                judge.step(group, event);
             }
         }));
-        let server =
-            ShardServer::new(Replicas(group.clone()), at.clone(), controller, caller, config);
+        let server = ShardServer::new(replica, at.clone(), controller, caller, config);
         let running = server.clone();
         tokio::spawn(async move { running.run().await });
         Arc::new(server) as Arc<dyn Service>

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::{GroupId, LogIndex};
 use shardctrler::{ConfigNumber, ShardId};
-use shardkv::{MoveStep, Phase, ShardStore};
+use shardkv::{MoveEvent, MoveStep, Phase, ShardStore};
 
 /// Looks at the groups. Clones are the same one.
 #[derive(Clone, Default)]
@@ -23,6 +23,8 @@ struct State {
     /// Shards that somebody has ever had.
     born: BTreeSet<ShardId>,
     steps: BTreeMap<MoveStep, u64>,
+    /// What was told and may not have been looked at: a process that dies in a step is not.
+    told: BTreeSet<(MoveStep, GroupId, ShardId, ConfigNumber)>,
     keys_moved: u64,
 }
 
@@ -54,8 +56,13 @@ impl Judge {
     }
 
     /// A step of a move was told.
-    pub fn step(&self, step: MoveStep) {
-        self.state(|state| *state.steps.entry(step).or_default() += 1);
+    pub fn step(&self, group: GroupId, event: MoveEvent) {
+        self.state(|state| {
+            *state.steps.entry(event.step).or_default() += 1;
+            if let Some(shard) = event.shard {
+                state.told.insert((event.step, group, shard, event.number));
+            }
+        });
     }
 
     /// How often a step was told.
@@ -125,6 +132,8 @@ impl State {
             if now.shards.get(shard).is_none_or(|now| now.phase == Phase::Arriving) {
                 let there = self.latest.get(&to).expect("the new owner was seen");
                 let has = there.shards.get(shard).is_some_and(|it| it.contents.is_some());
+                let told = (MoveStep::Installed, to, *shard, before.number);
+                let has = has || self.told.contains(&told);
                 let passed = there.number > before.number;
                 assert!(has || passed, "{group:?} has let go of {shard} before {to:?} has it");
             }
@@ -163,7 +172,14 @@ impl State {
                 if held.contents.is_some() {
                     somewhere.insert(*shard);
                 }
-                if matches!(held.phase, Phase::Serving | Phase::Leaving) {
+                let number = latest.number;
+                if held.phase == Phase::Arriving
+                    && self.told.contains(&(MoveStep::Installed, *group, *shard, number))
+                {
+                    somewhere.insert(*shard);
+                }
+                let frozen = self.told.contains(&(MoveStep::Frozen, *group, *shard, number));
+                if held.phase == Phase::Serving || (held.phase == Phase::Leaving && !frozen) {
                     let other = serving.insert(*shard, *group);
                     assert_eq!(other, None, "{group:?} serves {shard} as well");
                 }
