@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "the modules of one test")]
 
 mod client;
+mod clients;
 mod crashes;
 mod faults;
 mod fleet;
