@@ -10,7 +10,7 @@ use raft_core::{GroupId, LogIndex, Restore, RestoreError, StateMachine};
 use shardctrler::{ConfigNumber, Configuration, ShardId};
 
 use super::holding::{Holding, Shard, Staged};
-use super::snapshot::{CHANGE, Changed, END, HEADER, Head, Header, MAGIC, SHARD, STORE};
+use super::snapshot::{CHANGE, Changed, END, HEADER, Head, Header, MAGIC, Place, SHARD, STORE};
 use super::{Current, Phase, ShardStore};
 use crate::transfer::Position;
 
@@ -111,7 +111,7 @@ impl Restoring {
             let (cluster, group) = (header.cluster, header.group);
             return Err(error(format!("of cluster {cluster}, group {group}")));
         }
-        if let Some((config, first, keepers)) = header.current {
+        if let Some(Place { config, first, keepers }) = header.current {
             let config = Configuration::decode(&config);
             let config = config.map_err(|_| error("malformed configuration"))?;
             let keepers: OrdMap<ShardId, GroupId> = keepers
