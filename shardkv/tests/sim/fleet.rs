@@ -76,10 +76,15 @@ impl Drop for Seed {
     }
 }
 
-/// Runs a scenario under twenty seeds, or under the one in `SHARDKV_SEED`.
+/// Runs a scenario under twenty seeds, or under those in `SHARDKV_SEEDS`: `7`, or `100..200`.
 pub fn seeds(scenario: impl Fn(Setup)) {
-    let one = std::env::var("SHARDKV_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in one.map_or(0..20, |seed: u64| seed..seed + 1) {
+    let range = |text: &str| {
+        let (first, end) = text.split_once("..").unwrap_or((text, ""));
+        let first: u64 = first.parse().expect("a number");
+        first..end.parse().unwrap_or(first + 1)
+    };
+    let chosen = std::env::var("SHARDKV_SEEDS").ok();
+    for seed in chosen.as_deref().map_or(0..20, range) {
         let _seed = Seed(seed);
         scenario(Setup::new(seed));
     }
