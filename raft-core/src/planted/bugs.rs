@@ -110,11 +110,11 @@ bugs! {
     // Reads.
 
     /// A read is confirmed without asking anybody.
-    ReadWithoutQuorum = "read-without-quorum", Core, "-p raft-core --test random_model";
+    ReadWithoutQuorum = "read-without-quorum", Kv, "-p raft-core --test random_model";
     /// A new leader serves reads at a commit index that its predecessor may have passed.
-    ReadBeforeFirstCommit = "read-before-first-commit", Core, "-p raft-core --test random_model";
+    ReadBeforeFirstCommit = "read-before-first-commit", Kv, "-p raft-core --test random_model";
     /// A confirmed read does not wait until the state machine is there.
-    ReadBeforeApplied = "read-before-applied", Core, "-p raft-core --features node --test node_replication";
+    ReadBeforeApplied = "read-before-applied", Kv, "-p raft-core --features node --test node_replication";
     /// A read looks at the local state, whoever leads.
     ReadServedLocally = "read-served-locally", Kv, "-p raft-core --features node --test node_replication";
 
