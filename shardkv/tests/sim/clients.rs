@@ -10,8 +10,9 @@ use raft_sim::net::{Kind, Verdict};
 use shardctrler::ShardId;
 use shardkv::{MoveStep, Refusal};
 
-use super::fleet::{MS, SECOND, World, seeds, servers};
+use super::fleet::{World, servers};
 use super::load::{Appenders, check, fill};
+use super::setup::{MS, SECOND, seeds};
 
 #[test]
 fn batches_are_of_one_shard_and_scans_go_over_all() {
@@ -149,7 +150,7 @@ fn groups_serve_without_a_controller() {
 }
 
 /// The longest that a write took while a shard with so many keys moved.
-fn pause(setup: super::fleet::Setup, keys: usize) -> Duration {
+fn pause(setup: super::setup::Setup, keys: usize) -> Duration {
     let mut world = World::start(setup);
     let client = world.client();
     let number = world.join(&[1]);

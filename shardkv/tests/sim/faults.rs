@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::fleet::{Job, MS, SECOND, World, seeds};
+use super::fleet::World;
+use super::setup::{Job, MS, SECOND, seeds};
 
 /// Clients that read, put, append and delete the same keys, so many times each.
 pub fn mixed(world: &mut World, clients: usize, keys: usize, rounds: usize) -> Vec<Job<()>> {

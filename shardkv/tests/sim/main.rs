@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, reason = "the modules of one test")]
 
+mod admin;
+mod boot;
 mod client;
 mod clients;
 mod crashes;
@@ -11,3 +13,4 @@ mod judge;
 mod lab_4b;
 mod load;
 mod node;
+mod setup;
