@@ -27,7 +27,7 @@ pub struct World {
     pub setup: Setup,
     pub judge: Judge,
     pub rng: fastrand::Rng,
-    watch: Watch,
+    pub watch: Watch,
     controllers: Fleet<Controller>,
     pub groups: BTreeMap<u64, Fleet<ShardStore>>,
     recorder: Recorder<KvInput, KvOutput>,

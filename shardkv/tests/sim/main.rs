@@ -14,3 +14,4 @@ mod lab_4b;
 mod load;
 mod node;
 mod setup;
+mod together;
