@@ -14,7 +14,7 @@ use shardkv::{Settings, ShardServer, ShardStore};
 use super::client::Replicas;
 use super::fleet::{Fleet, controller_addresses, servers};
 use super::judge::Judge;
-use super::node::{CLUSTER, Member, Parts, Serve};
+use super::node::{CLUSTER, Member, Parts, Serve, caller};
 use super::setup::{SECOND, Setup};
 
 pub const CONTROLLER: GroupId = GroupId(99);
@@ -31,7 +31,8 @@ pub fn controllers(sim: &mut Sim, watch: &Watch, setup: &Setup) -> Fleet<Control
     });
     let parts = Parts {
         watch: watch.clone(),
-        members: all.keys().copied().collect(),
+        members: all.clone(),
+        streams: setup.streams,
         snapshot_bytes: None,
         machine: Box::new(Controller::new),
         serve,
@@ -49,8 +50,9 @@ pub fn shard_group(
     let (all, group) = (servers(id), GroupId(id));
     watch.begin(group, Membership::of_voters(all.keys().copied()));
     let (at, config, judge) = (all.clone(), setup.server.clone(), judge.clone());
+    let streams = setup.streams;
     let serve: Serve<ShardStore> = Box::new(move |group, process: &Process| {
-        let (caller, replica) = (Arc::new(process.caller()), Replicas(group.clone()));
+        let (caller, replica) = (caller(process, streams), Replicas(group.clone()));
         let mut clerk = shardctrler::ClerkConfig::default();
         clerk.calls.attempt_timeout = SECOND;
         clerk.calls.seed = process.seed();
@@ -70,7 +72,8 @@ pub fn shard_group(
     });
     let parts = Parts {
         watch: watch.clone(),
-        members: all.keys().copied().collect(),
+        members: all.clone(),
+        streams: setup.streams,
         snapshot_bytes: setup.limit,
         machine: Box::new(move || ShardStore::new(Settings::new(CLUSTER, group))),
         serve,

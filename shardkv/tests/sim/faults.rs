@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fleet::World;
-use super::setup::{Job, MS, SECOND, seeds};
+use super::setup::{Job, MS, SECOND, many_seeds, seeds};
 
 /// Clients that read, put, append and delete the same keys, so many times each.
 pub fn mixed(world: &mut World, clients: usize, keys: usize, rounds: usize) -> Vec<Job<()>> {
@@ -96,7 +96,7 @@ fn mend(world: &mut World, group: u64) {
 
 #[test]
 fn what_clients_are_told_is_linearizable_whatever_moves_and_dies() {
-    seeds(|setup| {
+    many_seeds(60, |setup| {
         let setup = if setup.seed % 2 == 0 { setup.limit(500) } else { setup.unreliable() };
         let mut world = World::start(setup);
         world.join(&[1]);

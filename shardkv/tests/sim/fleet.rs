@@ -19,7 +19,7 @@ use shardkv::ShardStore;
 use super::boot::{controllers, shard_group, watch_all};
 use super::client::SimClient;
 use super::judge::Judge;
-use super::node::{Member, Parts, Watched, run};
+use super::node::{Member, Parts, Watched, caller, run};
 use super::setup::{Job, MS, SECOND, Setup};
 
 pub struct World {
@@ -76,6 +76,7 @@ impl World {
         for group in 1..=world.setup.groups {
             world.restart_group(group);
         }
+        let streams = world.setup.streams;
         let host = world.sim.add_host("admin");
         let made = Job::new();
         let tell = made.share();
@@ -84,7 +85,7 @@ impl World {
             config.deadline = 60 * SECOND;
             config.calls.attempt_timeout = SECOND / 2;
             config.calls.seed = process.seed();
-            let caller = Arc::new(process.caller());
+            let caller = caller(&process, streams);
             tell.set(shardctrler::Clerk::new(caller, controller_addresses(), config));
             std::future::pending()
         });
@@ -179,7 +180,7 @@ impl World {
         let (made, setup) = (Job::new(), self.setup.clone());
         let tell = made.share();
         self.sim.start(host, move |process| {
-            let caller = Arc::new(process.caller());
+            let caller = caller(&process, setup.streams);
             let mut config = shardctrler::ClerkConfig::default();
             config.calls.attempt_timeout = SECOND / 2;
             config.calls.seed = process.seed();

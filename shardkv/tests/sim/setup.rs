@@ -15,6 +15,8 @@ pub struct Setup {
     /// The labs' `maxraftstate`.
     pub limit: Option<u64>,
     pub unreliable: bool,
+    /// The production transport, over byte streams.
+    pub streams: bool,
     pub server: shardkv::ServerConfig,
     pub clerk: shardkv::ClerkConfig,
 }
@@ -30,7 +32,9 @@ impl Setup {
         let mut server = shardkv::ServerConfig::default();
         server.transfer.calls.attempt_timeout = SECOND;
         server.transfer.calls.backoff_max = 100 * MS;
-        Self { seed, groups: 3, shards: 10, limit: None, unreliable: false, server, clerk }
+        let streams = seed % 4 == 3;
+        let (groups, shards, limit, unreliable) = (3, 10, None, false);
+        Self { seed, groups, shards, limit, unreliable, streams, server, clerk }
     }
 
     pub fn limit(self, bytes: u64) -> Self {
@@ -57,13 +61,18 @@ impl Drop for Seed {
 
 /// Runs a scenario under twenty seeds, or under those in `SHARDKV_SEEDS`: `7`, or `100..200`.
 pub fn seeds(scenario: impl Fn(Setup)) {
+    many_seeds(20, scenario);
+}
+
+/// The same, under so many.
+pub fn many_seeds(count: u64, scenario: impl Fn(Setup)) {
     let range = |text: &str| {
         let (first, end) = text.split_once("..").unwrap_or((text, ""));
         let first: u64 = first.parse().expect("a number");
         first..end.parse().unwrap_or(first + 1)
     };
     let chosen = std::env::var("SHARDKV_SEEDS").ok();
-    for seed in chosen.as_deref().map_or(0..20, range) {
+    for seed in chosen.as_deref().map_or(0..count, range) {
         let _seed = Seed(seed);
         scenario(Setup::new(seed));
     }

@@ -153,7 +153,7 @@ fn join(world: &mut World, groups: &[u64]) -> shardctrler::ConfigNumber {
 #[test]
 fn groups_of_one_process_pass_shards_to_each_other() {
     seeds(|setup| {
-        let mut world = World::start(Setup { groups: 0, ..setup });
+        let mut world = World::start(Setup { groups: 0, streams: false, ..setup });
         let processes = Processes::start(&mut world);
         let client = world.client();
         join(&mut world, &[1]);
