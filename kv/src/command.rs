@@ -81,7 +81,7 @@ pub fn open_session(stamp_ms: u64, ttl_ms: u32) -> Bytes {
 }
 
 /// The command for the body of a client's write.
-pub(crate) fn from_body(stamp_ms: u64, body: &[u8]) -> Bytes {
+pub fn from_body(stamp_ms: u64, body: &[u8]) -> Bytes {
     let mut command = header(KIND_WRITE, stamp_ms, body.len());
     command.extend_from_slice(body);
     command.into()
@@ -95,13 +95,17 @@ fn header(kind: u8, stamp_ms: u64, room: usize) -> Vec<u8> {
 }
 
 /// Appends the body of a write to `to`.
-pub(crate) fn write_body(mut to: Vec<u8>, ticket: Ticket, write: &Write<'_>) -> Vec<u8> {
+pub fn write_body(mut to: Vec<u8>, ticket: Ticket, write: &Write<'_>) -> Vec<u8> {
     envelope::push_ticket(&mut to, ticket);
     codec::encode(to, write)
 }
 
 /// Reads the body of a write.
-pub(crate) fn read_write(mut body: &[u8]) -> Result<(Ticket, Write<'_>), Malformed> {
+///
+/// # Errors
+///
+/// When it is none.
+pub fn read_write(mut body: &[u8]) -> Result<(Ticket, Write<'_>), Malformed> {
     let ticket = envelope::take_ticket(&mut body)?;
     Ok((ticket, codec::decode(body)?))
 }

@@ -19,6 +19,15 @@ pub struct Hint {
     pub address: Option<String>,
 }
 
+/// Who serves a key instead, as far as the server knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The number of the configuration that the server has reached.
+    pub number: u64,
+    /// The group that serves the key, or is about to.
+    pub group: Option<u64>,
+}
+
 /// Why a request was not done. Only `Unknown`, and `Command(StaleSequence)`, leave open whether it was.
 /// `R` is why the service can refuse one for ever.
 ///
@@ -41,6 +50,8 @@ pub enum Fault<R = Refusal> {
     Stopped,
     /// The server cannot read the request.
     Malformed,
+    /// Another group serves the key. Never said by a service of one group.
+    WrongGroup(Elsewhere),
 }
 
 /// Where clients reach the nodes of a group.

@@ -89,7 +89,12 @@ pub enum Refusal {
 }
 
 impl Limits {
-    pub(crate) fn check_key(&self, key: &[u8]) -> Result<(), Refusal> {
+    /// Whether there may be such a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub fn check_key(&self, key: &[u8]) -> Result<(), Refusal> {
         let bytes = key.len() as u64;
         match bytes <= u64::from(self.key_bytes_max) {
             true => Ok(()),
@@ -124,7 +129,12 @@ impl Limits {
         }
     }
 
-    pub(crate) fn check_write(&self, write: &Write<'_>) -> Result<(), Refusal> {
+    /// Whether there may be such a write.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub fn check_write(&self, write: &Write<'_>) -> Result<(), Refusal> {
         match write {
             Write::One(op) => self.check_op(op),
             Write::Batch(ops) => self.check_batch(ops),

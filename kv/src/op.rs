@@ -93,15 +93,21 @@ pub enum Write<'a> {
     Batch(#[serde(borrow)] Vec<Op<'a>>),
 }
 
-impl Write<'_> {
-    /// Bytes of all keys and values.
-    pub(crate) fn bytes(&self) -> usize {
-        let ops = match self {
+impl<'a> Write<'a> {
+    /// What it does, in order.
+    pub fn ops(&self) -> &[Op<'a>] {
+        match self {
             Self::One(op) => std::slice::from_ref(op),
             Self::Batch(ops) => ops,
-        };
-        let sizes =
-            ops.iter().map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
+        }
+    }
+
+    /// Bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        let sizes = self
+            .ops()
+            .iter()
+            .map(|op| op.key().len() + op.values().map(<[u8]>::len).sum::<usize>());
         sizes.sum()
     }
 }

@@ -104,7 +104,7 @@ impl From<Fault> for AttemptError {
             Fault::Refused(refusal) => Self::Refused(refusal),
             Fault::Command(error) => Self::Command(error),
             Fault::Unknown(_) | Fault::Deadline => Self::Unknown,
-            Fault::Malformed => Self::Protocol,
+            Fault::Malformed | Fault::WrongGroup(_) => Self::Protocol,
         }
     }
 }

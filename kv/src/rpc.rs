@@ -8,10 +8,15 @@
 //!   session, and whoever calls for how to read a reply ([`Reading`]).
 //! - A server answers a [`Fault`] where it has no answer. A [`Directory`] of addresses makes one of an
 //!   error of the group, with a [`Hint`] at the leader.
+//! - What a store does travels as an [`Answer`] to a write ([`write_body`]) or a [`Read`]; [`outcome`] takes
+//!   it apart for a client.
 //! - [`LogClock`] is the time that a leader stamps on commands, for sessions to expire by.
 
+pub use crate::clerk::outcome;
 pub use crate::clerk::{Calls, CallsConfig, Protocol, Reading, deadline_after};
 pub use crate::codec::{Malformed, decode, encode, take};
+pub use crate::command::{from_body, read_write, write_body};
 pub use crate::envelope::{push_ticket, read_request, request, take_ticket};
-pub use crate::fault::{Directory, Fault, Hint};
+pub use crate::fault::{Directory, Elsewhere, Fault, Hint};
 pub use crate::server::LogClock;
+pub use crate::wire::{Answer, Found, Listed, Read, page_reply, read_reply, reply};

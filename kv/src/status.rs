@@ -36,7 +36,7 @@ pub struct NodeStatus {
 
 /// The same, as it travels.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct WireStatus {
+pub struct WireStatus {
     role: WireRole,
     term: u64,
     leader: Option<u64>,

@@ -65,7 +65,7 @@ impl Protocol for Controlling {
     type Refusal = Refusal;
     const WINDOW: u16 = SESSION_WINDOW;
 
-    fn open_session() -> Vec<u8> {
+    fn open_session(&self) -> Vec<u8> {
         wire::request(Kind::OpenSession, 0)
     }
 
@@ -103,7 +103,7 @@ impl Clerk {
         endpoints: impl IntoIterator<Item = Address>,
         config: ClerkConfig,
     ) -> Self {
-        let calls = Arc::new(Calls::new(caller, endpoints, config.calls));
+        let calls = Arc::new(Calls::new(Controlling, caller, endpoints, config.calls));
         Self { calls, deadline: config.deadline }
     }
 

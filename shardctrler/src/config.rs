@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use kv::rpc::Malformed;
 use raft_core::{Address, ClusterId, GroupId, NodeId};
 
+use crate::raw;
 use crate::rebalance;
 use crate::shard::{ShardCount, ShardId};
 
@@ -116,6 +118,20 @@ impl Configuration {
 
     pub(crate) fn parts(&self) -> &Parts {
         &self.0
+    }
+
+    /// Its one encoding: what is kept, sent, and put into snapshots and logs.
+    pub fn encode(&self) -> Vec<u8> {
+        raw::encode_configuration(self)
+    }
+
+    /// Reads what [`Self::encode`] has written.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or breaks what always holds of a configuration.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        raw::decode_configuration(bytes)
     }
 
     /// The cluster it is of. Configurations of different clusters have nothing to do with each other.

@@ -6,17 +6,20 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{Address, CallError};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::calls::{Calls, Protocol, Reading};
 use super::error::{Cause, ClerkError};
 use crate::command::Ticket;
 use crate::envelope;
-use crate::fault::Fault;
+use crate::fault::{Elsewhere, Fault};
 use crate::op::CommandError;
 
 /// How many hints in a row are followed without a pause: nodes that point at each other cost a pause.
 const HOPS_MAX: u32 = 2;
+
+/// After how many failures in a row it is asked whether the group is the wrong one.
+const FAILURES_UNTIL_LOOK: u32 = 3;
 
 /// What is known of a request's attempts.
 pub(super) struct Attempts {
@@ -41,6 +44,8 @@ enum Next<R> {
     Again,
     /// Try again after a pause.
     Pause,
+    /// Ask for where to try again.
+    Elsewhere(Elsewhere),
     Fail(Failure<R>),
 }
 
@@ -90,7 +95,13 @@ impl<P: Protocol> Calls<P> {
             }
             let limit = left.min(self.config.attempt_timeout);
             let Some(target) = self.prepare(&mut bytes, ticket, limit) else {
-                return Err(attempts.fail(Cause::NoEndpoint));
+                attempts.cause = Cause::NoEndpoint;
+                if !P::MOVES {
+                    return Err(attempts.fail(attempts.cause));
+                }
+                self.pause(attempts).await;
+                self.reroute(attempts, None).await;
+                continue;
             };
             let sent = bytes.freeze();
             let reply = timeout(limit, self.caller.call(&target, sent.clone())).await;
@@ -112,7 +123,14 @@ impl<P: Protocol> Calls<P> {
             };
             match next {
                 Next::Again => {}
-                Next::Pause => self.pause(attempts).await,
+                Next::Pause => self.pause_and_look(attempts).await,
+                Next::Elsewhere(told) => {
+                    if self.reroute(attempts, Some(told)).await && attempts.hops < HOPS_MAX {
+                        attempts.hops += 1;
+                    } else {
+                        self.pause(attempts).await;
+                    }
+                }
                 Next::Fail(failure) => return Err(failure),
             }
             // The caller may still hold the bytes of an attempt that was given up: then they are copied.
@@ -173,6 +191,10 @@ impl<P: Protocol> Calls<P> {
             Fault::Refused(refusal) => return attempts.refused(ClerkError::Refused(refusal)),
             Fault::Malformed => return attempts.refused(ClerkError::NotDone(Cause::Protocol)),
             Fault::Command(error) => return on_command_error(attempts, error),
+            Fault::WrongGroup(told) => {
+                attempts.cause = Cause::WrongGroup;
+                return Next::Elsewhere(told);
+            }
         };
         attempts.cause = cause;
         let followed = self.state().route.follow(target, hint);
@@ -182,6 +204,23 @@ impl<P: Protocol> Calls<P> {
                 Next::Again
             }
             false => Next::Pause,
+        }
+    }
+
+    /// Asks where to go on; says whether that is elsewhere.
+    async fn reroute(&self, attempts: &Attempts, told: Option<Elsewhere>) -> bool {
+        let found = timeout_at(attempts.deadline, self.protocol.reroute(told)).await;
+        match found {
+            Ok(endpoints) if !endpoints.is_empty() => self.state().route.replace(endpoints),
+            _ => false,
+        }
+    }
+
+    /// Pauses, and asks now and then whether the whole group is the wrong one.
+    async fn pause_and_look(&self, attempts: &mut Attempts) {
+        self.pause(attempts).await;
+        if attempts.failures.is_multiple_of(FAILURES_UNTIL_LOOK) {
+            self.reroute(attempts, None).await;
         }
     }
 

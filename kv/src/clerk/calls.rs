@@ -4,6 +4,7 @@
 //! flight. A write has a number in the session and keeps it through every attempt, so that it is applied
 //! once; reads need no session.
 
+use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::error::{Cause, ClerkError};
 use super::line::Line;
 use super::route::Route;
 use crate::command::{SessionId, Ticket};
-use crate::fault::Fault;
+use crate::fault::{Elsewhere, Fault};
 
 /// What [`Calls`] must know of a service. Its requests have the [`envelope`](crate::rpc::request) of all,
 /// and those that write begin with a [ticket](crate::rpc::push_ticket).
@@ -29,11 +30,23 @@ pub trait Protocol: Send + Sync + 'static {
     /// The most requests of one session that may be unacknowledged.
     const WINDOW: u16;
 
+    /// Whether what is asked for may move to where nobody has asked yet: then a request waits, within its
+    /// deadline, while no endpoint is known.
+    const MOVES: bool = false;
+
     /// The request that opens a session.
-    fn open_session() -> Vec<u8>;
+    fn open_session(&self) -> Vec<u8>;
 
     /// What the reply to it says.
     fn opened(reply: &Bytes) -> Reading<SessionId, Self::Refusal>;
+
+    /// Where to go on asking: `told` is what a server said that serves the request no more, and `None` when
+    /// several attempts in a row have failed. Nothing, if it is to go on where it is. It is dropped at the
+    /// request's deadline. A service of one group never moves.
+    fn reroute(&self, told: Option<Elsewhere>) -> impl Future<Output = Vec<Address>> + Send {
+        let _ = told;
+        ready(Vec::new())
+    }
 }
 
 /// What a reply says.
@@ -57,7 +70,7 @@ pub struct Calls<P: Protocol> {
     opening: tokio::sync::Mutex<()>,
     /// The session's window has room again.
     room: Notify,
-    protocol: std::marker::PhantomData<fn() -> P>,
+    pub(super) protocol: P,
 }
 
 pub(super) struct State {
@@ -91,6 +104,7 @@ pub fn deadline_after(time: Duration) -> Instant {
 impl<P: Protocol> Calls<P> {
     /// Calls to the group whose nodes are at `endpoints`, any of them, in any order.
     pub fn new(
+        protocol: P,
         caller: Arc<dyn Caller>,
         endpoints: impl IntoIterator<Item = Address>,
         config: CallsConfig,
@@ -103,7 +117,7 @@ impl<P: Protocol> Calls<P> {
             opening: tokio::sync::Mutex::new(()),
             room: Notify::new(),
             config,
-            protocol: std::marker::PhantomData,
+            protocol,
         }
     }
 
@@ -232,7 +246,7 @@ impl<P: Protocol> Calls<P> {
         if self.state().line.is_some() {
             return Ok(());
         }
-        let request = Request { bytes: P::open_session(), ticket: None };
+        let request = Request { bytes: self.protocol.open_session(), ticket: None };
         let opened = self.attempt(request, &mut Attempts::new(deadline), P::opened).await;
         match opened {
             Ok(session) => {

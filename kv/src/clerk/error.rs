@@ -48,6 +48,9 @@ pub enum Cause {
     /// The node has too much to do.
     #[error("the server is overloaded")]
     Overloaded,
+    /// The nodes that were asked do not serve the key, or not yet.
+    #[error("the group that serves it was not found")]
+    WrongGroup,
     /// The node stops.
     #[error("the server is stopping")]
     Stopped,

@@ -16,6 +16,11 @@ mod config;
 mod error;
 mod line;
 mod reply;
+
+/// What the calls of a clerk return, taken from answers, whatever the service refuses.
+pub mod outcome {
+    pub use super::reply::{append, batch, delete, page, put, read, swap, value, written};
+}
 mod route;
 
 use std::sync::Arc;
@@ -54,7 +59,7 @@ impl Clerk {
         config: ClerkConfig,
     ) -> Self {
         let (calls, limits, deadline) = config.parts();
-        let calls = Arc::new(Calls::new(caller, endpoints, calls));
+        let calls = Arc::new(Calls::new(reply::Kv, caller, endpoints, calls));
         Self { calls, limits: Arc::new(limits), deadline }
     }
 
@@ -72,14 +77,7 @@ impl Clerk {
     /// A page of a scan: the entries as they are at one moment, linearizable. See
     /// [`pages`](Self::pages) for all of them.
     pub async fn scan(&self, scan: &Scan) -> Result<Page<Bytes>, ClerkError> {
-        let read = Read::Scan {
-            start: &scan.start,
-            end: scan.end.as_deref(),
-            after: scan.after.as_deref(),
-            entries_max: scan.entries_max,
-            bytes_max: scan.bytes_max,
-        };
-        self.read(&read, reply::page).await
+        self.read(&Read::from(scan), reply::page).await
     }
 
     /// All pages of a scan, one by one. Each is of its own moment: what is written between two of them

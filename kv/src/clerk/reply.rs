@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use raft_core::LogIndex;
+use serde::de::DeserializeOwned;
 
 use super::Clerk;
 use super::calls::{Protocol, Reading};
@@ -112,32 +113,52 @@ impl Pages {
 
 /// The answer is of another kind than the question, though the state machine gave it: what was done is
 /// not known.
-fn confused<T>() -> Result<T, ClerkError> {
+fn confused<T, R>() -> Result<T, ClerkError<R>> {
     Err(ClerkError::Unknown(Cause::Protocol))
 }
 
-pub(super) fn put(Reply { index, outcome }: Reply) -> Result<LogIndex, ClerkError> {
+/// The answer to a put.
+///
+/// # Errors
+///
+/// When the reply is to another question.
+pub fn put<R>(Reply { index, outcome }: Reply) -> Result<LogIndex, ClerkError<R>> {
     match outcome {
         Outcome::One(OpOutcome::Put) => Ok(index),
         _ => confused(),
     }
 }
 
-pub(super) fn append(Reply { index, outcome }: Reply) -> Result<Appended, ClerkError> {
+/// The answer to an append.
+///
+/// # Errors
+///
+/// When the reply is to another question.
+pub fn append<R>(Reply { index, outcome }: Reply) -> Result<Appended, ClerkError<R>> {
     match outcome {
         Outcome::One(OpOutcome::Append { length }) => Ok(Appended { index, length }),
         _ => confused(),
     }
 }
 
-pub(super) fn delete(Reply { index, outcome }: Reply) -> Result<Deleted, ClerkError> {
+/// The answer to a delete.
+///
+/// # Errors
+///
+/// When the reply is to another question.
+pub fn delete<R>(Reply { index, outcome }: Reply) -> Result<Deleted, ClerkError<R>> {
     match outcome {
         Outcome::One(OpOutcome::Delete { existed }) => Ok(Deleted { index, existed }),
         _ => confused(),
     }
 }
 
-pub(super) fn swap(Reply { index, outcome }: Reply) -> Result<Swap, ClerkError> {
+/// The answer to a compare-and-set.
+///
+/// # Errors
+///
+/// When the reply is to another question.
+pub fn swap<R>(Reply { index, outcome }: Reply) -> Result<Swap, ClerkError<R>> {
     let outcome = match outcome {
         Outcome::One(OpOutcome::Swapped) => SwapOutcome::Swapped,
         Outcome::One(OpOutcome::Mismatch { current }) => SwapOutcome::Mismatch { current },
@@ -146,7 +167,12 @@ pub(super) fn swap(Reply { index, outcome }: Reply) -> Result<Swap, ClerkError> 
     Ok(Swap { index, outcome })
 }
 
-pub(super) fn batch(Reply { index, outcome }: Reply) -> Result<Batched, ClerkError> {
+/// The answer to a batch.
+///
+/// # Errors
+///
+/// When the reply is to another question.
+pub fn batch<R>(Reply { index, outcome }: Reply) -> Result<Batched, ClerkError<R>> {
     let outcome = match outcome {
         Outcome::Batch(outcomes) => BatchOutcome::Applied(outcomes),
         Outcome::BatchMismatch { op, current } => BatchOutcome::Mismatch { op, current },
@@ -155,7 +181,8 @@ pub(super) fn batch(Reply { index, outcome }: Reply) -> Result<Batched, ClerkErr
     Ok(Batched { index, outcome })
 }
 
-pub(super) fn written(answer: Answer<'_>, _: &Bytes) -> Option<Reply> {
+/// What the state machine replied to a write.
+pub fn written<R>(answer: Answer<'_, R>, _: &Bytes) -> Option<Reply> {
     match answer {
         Answer::Written(reply) => Some(reply),
         _ => None,
@@ -169,7 +196,7 @@ impl Protocol for Kv {
     type Refusal = Refusal;
     const WINDOW: u16 = SESSION_WINDOW;
 
-    fn open_session() -> Vec<u8> {
+    fn open_session(&self) -> Vec<u8> {
         wire::request(Kind::OpenSession, 0)
     }
 
@@ -184,9 +211,9 @@ impl Protocol for Kv {
 }
 
 /// Reads replies of which `accept` takes the answers.
-pub(super) fn read<T>(
-    accept: impl Fn(Answer<'_>, &Bytes) -> Option<T>,
-) -> impl Fn(&Bytes) -> Reading<T, Refusal> {
+pub fn read<T, R: DeserializeOwned>(
+    accept: impl Fn(Answer<'_, R>, &Bytes) -> Option<T>,
+) -> impl Fn(&Bytes) -> Reading<T, R> {
     move |reply| match wire::read_reply(reply) {
         Ok(Answer::Fault(fault)) => Reading::Fault(fault),
         Ok(answer) => accept(answer, reply).map_or(Reading::Nonsense, Reading::Answer),
@@ -201,8 +228,8 @@ pub(super) fn status(answer: Answer<'_>, _: &Bytes) -> Option<NodeStatus> {
     }
 }
 
-/// Values and keys share the reply's memory.
-pub(super) fn value(answer: Answer<'_>, reply: &Bytes) -> Option<Option<Versioned>> {
+/// A value, which shares the reply's memory.
+pub fn value<R>(answer: Answer<'_, R>, reply: &Bytes) -> Option<Option<Versioned>> {
     let own = |Found { value, version }| Versioned { value: reply.slice_ref(value), version };
     match answer {
         Answer::Value(found) => Some(found.map(own)),
@@ -210,7 +237,8 @@ pub(super) fn value(answer: Answer<'_>, reply: &Bytes) -> Option<Option<Versione
     }
 }
 
-pub(super) fn page(answer: Answer<'_>, reply: &Bytes) -> Option<Page<Bytes>> {
+/// A page; its keys and values share the reply's memory.
+pub fn page<R>(answer: Answer<'_, R>, reply: &Bytes) -> Option<Page<Bytes>> {
     let own =
         |Listed { key, found }| (reply.slice_ref(key), reply.slice_ref(found.value), found.version);
     match answer {

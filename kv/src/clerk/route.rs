@@ -24,6 +24,18 @@ impl Route {
         Self { endpoints, position: 0, target, rng: fastrand::Rng::with_seed(seed) }
     }
 
+    /// The endpoints are others from now on. Says whether the one to ask is another.
+    pub(super) fn replace(&mut self, endpoints: Vec<Address>) -> bool {
+        let is_known = |target: &Arc<Address>| endpoints.contains(target);
+        let stays = self.target.as_ref().is_some_and(is_known);
+        self.endpoints = endpoints.into_iter().map(Arc::new).collect();
+        if !stays {
+            self.position = 0;
+            self.target = self.endpoints.first().cloned();
+        }
+        !stays
+    }
+
     pub(super) fn target(&self) -> Option<Arc<Address>> {
         self.target.clone()
     }

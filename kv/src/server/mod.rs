@@ -22,8 +22,8 @@ use crate::command;
 use crate::fault::Directory;
 use crate::limits::Refusal;
 use crate::status::{NodeStatus, WireStatus};
-use crate::store::{Page, Scan, Store, StoreConfig};
-use crate::wire::{self, Answer, Fault, Found, Kind, Listed, Read};
+use crate::store::{Scan, Store, StoreConfig};
+use crate::wire::{self, Answer, Fault, Found, Kind, Read};
 
 pub use clock::LogClock;
 pub use replica::Replica;
@@ -120,7 +120,7 @@ impl<R: Replica> Shared<R> {
             },
             Kind::Status => {
                 let status = WireStatus::from(&self.replica.status());
-                wire::reply(&Answer::Status(status), 64).into()
+                wire::reply::<Refusal>(&Answer::Status(status), 64).into()
             }
         }
     }
@@ -136,7 +136,7 @@ impl<R: Replica> Shared<R> {
 
     async fn propose(&self, command: Bytes, deadline: Duration) -> Bytes {
         match timeout(deadline, self.replica.propose(command)).await {
-            Ok(Ok(Ok(reply))) => wire::reply(&Answer::Written(reply), 0).into(),
+            Ok(Ok(Ok(reply))) => wire::reply::<Refusal>(&Answer::Written(reply), 0).into(),
             Ok(Ok(Err(error))) => fault(Fault::Command(error)),
             Ok(Err(error)) => fault(self.directory.proposal_fault(error, too_large)),
             Err(_) => fault(Fault::Unknown(None)),
@@ -158,7 +158,7 @@ impl<R: Replica> Shared<R> {
                             version: item.version,
                         });
                         let room = found.map_or(0, |found| found.value.len());
-                        wire::reply(&Answer::Value(found), room).into()
+                        wire::reply::<Refusal>(&Answer::Value(found), room).into()
                     }
                     Err(answer) => fault(answer),
                 }
@@ -167,7 +167,7 @@ impl<R: Replica> Shared<R> {
                 let (end, after) = (end.map(<[u8]>::to_vec), after.map(<[u8]>::to_vec));
                 let scan = Scan { start: start.to_vec(), end, after, entries_max, bytes_max };
                 match self.look(move |store: &Store| store.scan(&scan), deadline).await {
-                    Ok(page) => page_reply(&page),
+                    Ok(page) => wire::page_reply::<Refusal>(&page).into(),
                     Err(answer) => fault(answer),
                 }
             }
@@ -194,18 +194,4 @@ fn too_large(bytes: u64, bytes_max: u64) -> Refusal {
 
 fn fault(fault: Fault) -> Bytes {
     wire::reply(&Answer::Fault(fault), 0).into()
-}
-
-fn page_reply(page: &Page<Blob>) -> Bytes {
-    let entries: Vec<_> = page
-        .entries
-        .iter()
-        .map(|(key, value, version)| Listed {
-            key: key.as_slice(),
-            found: Found { value: value.as_slice(), version: *version },
-        })
-        .collect();
-    let next = page.next.as_ref().map(Blob::as_slice);
-    let room = entries.iter().map(|entry| entry.key.len() + entry.found.value.len() + 24).sum();
-    wire::reply(&Answer::Page { entries, next }, room).into()
 }

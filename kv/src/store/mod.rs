@@ -5,24 +5,28 @@
 //! persistent maps, so a snapshot's view is three pointers, and only what changes while the view lives is
 //! copied.
 
+mod changes;
+mod one;
 mod restore;
 mod scan;
 mod sessions;
 mod snapshot;
 mod table;
+mod transfer;
 
 use raft_core::{Command, LogIndex, Restore, SnapshotSource, StateMachine};
 use serde::{Deserialize, Serialize};
 
-use crate::blob::Blob;
 use crate::command::{self, Body, SessionId, Ticket};
 use crate::digest::Hash;
 use crate::limits::{Limits, Refusal};
-use crate::op::{CommandError, Expect, Op, OpOutcome, Outcome, Output, Reply, Write};
+use crate::op::{CommandError, Op, OpOutcome, Outcome, Output, Reply, Write};
 
+pub use changes::{Changes, Touched};
 pub use scan::{Page, Scan};
 pub use sessions::SESSION_WINDOW;
 pub use table::Item;
+pub use transfer::Cursor;
 
 use sessions::{Admission, Sessions};
 use table::Table;
@@ -56,6 +60,8 @@ pub struct Store {
     sessions: Sessions,
     /// The highest stamp of any command, in milliseconds.
     log_time: u64,
+    /// What has changed, while somebody wants to know. No part of the digest, nor of snapshots.
+    changes: Option<Changes>,
 }
 
 impl Default for Store {
@@ -73,7 +79,8 @@ impl AsRef<Self> for Store {
 impl Store {
     /// An empty store.
     pub fn new(config: StoreConfig) -> Self {
-        Self { config, table: Table::default(), sessions: Sessions::default(), log_time: 0 }
+        let (table, sessions) = (Table::default(), Sessions::default());
+        Self { config, table, sessions, log_time: 0, changes: None }
     }
 
     /// The key's value and version.
@@ -84,6 +91,11 @@ impl Store {
     /// The number of keys.
     pub fn keys(&self) -> usize {
         self.table.len()
+    }
+
+    /// Bytes of all keys and values.
+    pub fn data_bytes(&self) -> u64 {
+        self.table.bytes()
     }
 
     /// The number of sessions, with those that are due and not yet removed.
@@ -120,6 +132,17 @@ impl Store {
     fn digest_of(&self, table: u64, sessions: u64) -> u64 {
         let config = crate::codec::encode(Vec::new(), &self.config);
         Hash::of(0).number(self.log_time).bytes(&config).number(table).number(sessions).end()
+    }
+
+    /// Applies one command, at this index: for state machines that have stores in them. `index` must be higher
+    /// with each call, and is what replies, versions and session ids are made of.
+    pub fn apply_at(&mut self, index: LogIndex, data: &[u8]) -> Output {
+        let output = self.apply_one(index, data);
+        let touched = self.sessions.take_touched();
+        if let Some(changes) = &mut self.changes {
+            touched.into_iter().for_each(|id| changes.touch(Touched::Session(id)));
+        }
+        output
     }
 
     fn apply_one(&mut self, index: LogIndex, data: &[u8]) -> Output {
@@ -195,55 +218,20 @@ impl Store {
         }
     }
 
-    /// Does one operation, and tells `changed` what was there before.
     fn one<'a>(
         &mut self,
         version: LogIndex,
         op: &Op<'a>,
         changed: &mut dyn FnMut(&'a [u8], Option<Item>),
     ) -> Result<OpOutcome, Refusal> {
-        match *op {
-            Op::Put { key, value } => {
-                changed(key, self.table.put(key, Item { value: value.into(), version }));
-                Ok(OpOutcome::Put)
+        let changes = &mut self.changes;
+        let mut changed = |key: &'a [u8], old| {
+            if let Some(changes) = changes {
+                changes.touch(Touched::Key(key.into()));
             }
-            Op::Append { key, value } => {
-                let old = self.table.get(key).map_or(&[][..], |item| item.value.as_slice());
-                let length = old.len() as u64 + value.len() as u64;
-                self.config.limits.check_value_bytes(length)?;
-                let value =
-                    self.table.get(key).map_or(value.into(), |item| item.value.concat(value));
-                changed(key, self.table.put(key, Item { value, version }));
-                Ok(OpOutcome::Append { length })
-            }
-            Op::Delete { key } => {
-                let old = self.table.remove(key);
-                let existed = old.is_some();
-                changed(key, old);
-                Ok(OpOutcome::Delete { existed })
-            }
-            Op::CompareAndSet { key, expect, then } => {
-                let current = self.table.get(key);
-                if !is_met(expect, current) {
-                    return Ok(OpOutcome::Mismatch { current: current.map(|item| item.version) });
-                }
-                let old = match then {
-                    Some(value) => self.table.put(key, Item { value: Blob::from(value), version }),
-                    None => self.table.remove(key),
-                };
-                changed(key, old);
-                Ok(OpOutcome::Swapped)
-            }
-        }
-    }
-}
-
-fn is_met(expect: Expect<'_>, current: Option<&Item>) -> bool {
-    match (expect, current) {
-        (Expect::Absent, current) => current.is_none(),
-        (Expect::Value(value), Some(item)) => item.value.as_slice() == value,
-        (Expect::Version(version), Some(item)) => item.version == version,
-        (Expect::Value(_) | Expect::Version(_), None) => false,
+            changed(key, old);
+        };
+        one::apply(&self.config.limits, &mut self.table, version, op, &mut changed)
     }
 }
 
@@ -251,7 +239,7 @@ impl StateMachine for Store {
     type Output = Output;
 
     fn apply(&mut self, commands: &[Command]) -> Vec<Output> {
-        commands.iter().map(|command| self.apply_one(command.id.index, &command.data)).collect()
+        commands.iter().map(|command| self.apply_at(command.id.index, &command.data)).collect()
     }
 
     fn snapshot(&self) -> Box<dyn SnapshotSource> {

@@ -61,6 +61,8 @@ pub(crate) struct Sessions {
     expiry: OrdSet<(u64, SessionId)>,
     kept_bytes: u64,
     digest: u64,
+    /// What has changed since it was last asked for, while somebody wants to know. No part of the state.
+    touched: Option<Vec<SessionId>>,
 }
 
 fn hash_session(id: SessionId, session: &Session) -> u64 {
@@ -136,6 +138,26 @@ impl Sessions {
         self.kept_bytes
     }
 
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.map.get(&id)
+    }
+
+    /// Whether changes are to be noted from now on.
+    pub(crate) fn set_touching(&mut self, touching: bool) {
+        self.touched = touching.then(Vec::new);
+    }
+
+    /// What has changed since the last call: at most what one command changes.
+    pub(crate) fn take_touched(&mut self) -> Vec<SessionId> {
+        self.touched.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn touch(&mut self, id: SessionId) {
+        if let Some(touched) = &mut self.touched {
+            touched.push(id);
+        }
+    }
+
     /// The sessions after `after`, in order.
     pub(crate) fn after(
         &self,
@@ -160,9 +182,11 @@ impl Sessions {
         self.kept_bytes += session.kept.iter().map(kept_bytes).sum::<u64>();
         self.digest = self.digest.wrapping_add(hash_whole(id, &session));
         self.map.insert(id, session);
+        self.touch(id);
     }
 
-    fn remove(&mut self, id: SessionId) {
+    pub(crate) fn remove(&mut self, id: SessionId) {
+        self.touch(id);
         if let Some(session) = self.map.remove(&id) {
             self.expiry.remove(&(session.expires_at, id));
             self.kept_bytes -= session.kept.iter().map(kept_bytes).sum::<u64>();
@@ -236,6 +260,7 @@ impl Sessions {
             session.expires_at = due;
         }
         self.digest = digest.wrapping_add(hash_session(id, session));
+        self.touch(id);
     }
 
     /// The digest, computed anew.

@@ -20,11 +20,13 @@ pub struct Item {
 /// The data. A clone is a view of it as it is: it costs nothing, and what changes later is copied then,
 /// piece by piece.
 ///
-/// Invariant: `digest` is the sum of [`hash`] over all entries.
+/// Invariants: `digest` is the sum of [`hash`] over all entries, and `bytes` that of their sizes.
 #[derive(Clone, Default)]
 pub(crate) struct Table {
     map: OrdMap<Blob, Item>,
     digest: u64,
+    /// Of all keys and values.
+    bytes: u64,
 }
 
 /// The hash of one entry. The version is a part: replicas agree on it as well.
@@ -32,7 +34,15 @@ fn hash(key: &[u8], item: &Item) -> u64 {
     Hash::of(1).number(item.version.0).bytes(key).bytes(item.value.as_slice()).end()
 }
 
+fn bytes(key: &[u8], item: &Item) -> u64 {
+    (key.len() + item.value.as_slice().len()) as u64
+}
+
 impl Table {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Item> {
         self.map.get(key)
     }
@@ -40,6 +50,7 @@ impl Table {
     /// Sets the key and returns what was there.
     pub(crate) fn put(&mut self, key: &[u8], item: Item) -> Option<Item> {
         self.digest = self.digest.wrapping_add(hash(key, &item));
+        self.bytes += bytes(key, &item);
         // Looked up first, because an update keeps the key that is there: no allocation for a new one.
         let old = match self.map.get_mut(key) {
             Some(at) => Some(std::mem::replace(at, item)),
@@ -57,6 +68,7 @@ impl Table {
     fn forget(&mut self, key: &[u8], old: Option<Item>) -> Option<Item> {
         if let Some(old) = &old {
             self.digest = self.digest.wrapping_sub(hash(key, old));
+            self.bytes -= bytes(key, old);
         }
         old
     }
