@@ -95,7 +95,14 @@ impl<P: Protocol> Calls<P> {
             }
             let limit = left.min(self.config.attempt_timeout);
             let Some(target) = self.prepare(&mut bytes, ticket, limit) else {
-                return Err(attempts.fail(Cause::NoEndpoint));
+                if !P::REROUTES {
+                    return Err(attempts.fail(Cause::NoEndpoint));
+                }
+                // Nobody serves it yet, or any more: somebody may soon.
+                attempts.cause = Cause::WrongGroup;
+                self.pause(attempts).await;
+                self.reroute(attempts, None).await;
+                continue;
             };
             let sent = bytes.freeze();
             let reply = timeout(limit, self.caller.call(&target, sent.clone())).await;
