@@ -15,7 +15,7 @@ use super::faults::seconds;
 use super::import::{Imports, Slot};
 use super::random::Random;
 use super::tokens::Appender;
-use super::view::View;
+use super::view::{Group, View};
 use super::{check, load};
 
 /// The groups that own shards, when they have joined.
@@ -158,7 +158,7 @@ impl Sharded {
         eventually("a node that was killed answers again", || {
             self.cluster.all_run()?;
             let view = self.cluster.view()?;
-            let replicas = |group: &super::view::Group| group.replicas.len() == 3;
+            let replicas = |group: &Group| group.replicas.len() == 3;
             Ok(view.groups.values().all(replicas).then_some(()))
         })
     }
@@ -179,9 +179,8 @@ impl Sharded {
     /// Entries of all groups together, as far as nodes answer.
     fn applied(&self) -> Result<u64, String> {
         let view = self.cluster.view()?;
-        let furthest = |group: &super::view::Group| {
-            group.replicas.iter().map(|row| row.applied).max().unwrap_or(0)
-        };
+        let furthest =
+            |group: &Group| group.replicas.iter().map(|row| row.applied).max().unwrap_or(0);
         Ok(view.groups.values().map(furthest).sum())
     }
 
@@ -219,15 +218,7 @@ impl Sharded {
         let same = eventually("all replicas have the same state", || {
             self.cluster.all_run()?;
             last = self.cluster.view()?;
-            let same = last.is_settled
-                && last.groups.values().all(|group| {
-                    let equal = group.replicas.windows(2).all(|pair| {
-                        (pair[0].applied, pair[0].keys, &pair[0].digest)
-                            == (pair[1].applied, pair[1].keys, &pair[1].digest)
-                    });
-                    let empty = group.replicas.iter().all(|row| row.keys == 0);
-                    group.replicas.len() == 3 && equal && (group.joined || empty)
-                });
+            let same = last.is_settled && last.groups.values().all(is_at_rest);
             Ok(same.then_some(()))
         });
         same.map_err(|error| format!("{error}; they say {last:?}"))?;
@@ -246,6 +237,21 @@ impl Sharded {
         self.tell(&line);
         Ok(unknown_done)
     }
+}
+
+/// Whether the replicas have applied all of their logs and are equal, and have nothing if the group owns nothing.
+/// Nodes that have just started are equal, too, before they know what is committed.
+fn is_at_rest(group: &Group) -> bool {
+    let Some((first, rest)) = group.replicas.split_first() else { return false };
+    let equal = rest.iter().all(|row| {
+        (row.applied, row.keys, &row.digest) == (first.applied, first.keys, &first.digest)
+    });
+    let applied = group.replicas.iter().all(|row| row.applied == row.last);
+    rest.len() == 2
+        && group.leader.is_some()
+        && equal
+        && applied
+        && (group.joined || first.keys == 0)
 }
 
 /// `shardkv shard WORDS`; what it printed.
