@@ -95,11 +95,10 @@ impl<P: Protocol> Calls<P> {
             }
             let limit = left.min(self.config.attempt_timeout);
             let Some(target) = self.prepare(&mut bytes, ticket, limit) else {
-                if !P::REROUTES {
-                    return Err(attempts.fail(Cause::NoEndpoint));
+                attempts.cause = Cause::NoEndpoint;
+                if !P::MOVES {
+                    return Err(attempts.fail(attempts.cause));
                 }
-                // Nobody serves it yet, or any more: somebody may soon.
-                attempts.cause = Cause::WrongGroup;
                 self.pause(attempts).await;
                 self.reroute(attempts, None).await;
                 continue;

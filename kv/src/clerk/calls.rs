@@ -30,9 +30,9 @@ pub trait Protocol: Send + Sync + 'static {
     /// The most requests of one session that may be unacknowledged.
     const WINDOW: u16;
 
-    /// Whether [`Self::reroute`] may find where to ask when no endpoint is known: then a request waits for one,
-    /// within its deadline, instead of failing at once.
-    const REROUTES: bool = false;
+    /// Whether what is asked for may move to where nobody has asked yet: then a request waits, within its
+    /// deadline, while no endpoint is known.
+    const MOVES: bool = false;
 
     /// The request that opens a session.
     fn open_session(&self) -> Vec<u8>;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::fleet::{MS, SECOND, Setup, World, seeds};
+use super::fleet::World;
 use super::load::{Appenders, append, check, fill};
+use super::setup::{MS, SECOND, Setup, seeds};
 
 /// The log is as large as the limit allows, or there are no snapshots when there is none.
 fn check_logs(world: &World) {
