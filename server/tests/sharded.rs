@@ -19,7 +19,7 @@ fn imported(fleet: &Fleet, lines: usize) -> String {
 #[track_caller]
 fn assert_exported(fleet: &Fleet, text: &str) {
     let copy = fleet.dir.path().join("copy");
-    fleet.ok(&["export", copy.to_str().unwrap(), "--format", "lines"]);
+    fleet.ok(&["export", copy.to_str().unwrap(), "--format", "lines", "--prefix", "0"]);
     assert!(std::fs::read(copy).unwrap() == text.as_bytes(), "{}", fleet.logs());
 }
 
@@ -41,6 +41,17 @@ fn shards_go_where_they_are_sent_and_the_data_with_them() {
     fleet.ok(&["del", "a"]);
     fleet.ok(&["del", "b"]);
     let text = imported(&fleet, 5000);
+
+    // More than a page of one shard, in the order of its keys.
+    let file = fleet.dir.path().join("text");
+    let tagged = "{one shard}/";
+    fleet.ok(&["import", file.to_str().unwrap(), "--format", "lines", "--prefix", tagged]);
+    let copy = fleet.dir.path().join("tagged");
+    let export = ["export", copy.to_str().unwrap(), "--format", "lines", "--prefix", tagged];
+    fleet.ok(&export);
+    assert!(std::fs::read(&copy).unwrap() == text.as_bytes());
+    assert_eq!(fleet.ok(&["scan", "--keys-only"]).lines().count(), 10_000);
+    assert_eq!(fleet.ok(&["scan", "--prefix", tagged, "--limit", "3"]).lines().count(), 3);
 
     // Another group joins, and it is told how each shard does.
     let join = fleet.run(&["shard", "join", "2", "--wait"]);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::layout::Layout;
 use super::status::{Row, rows};
 use super::view::View;
 
@@ -15,40 +16,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 pub(super) const ELECTION: Duration = Duration::from_millis(500);
 /// A paused node has missed every election timeout that can be drawn, twice over.
 pub(super) const PAUSE_MIN: Duration = ELECTION.saturating_mul(4);
-
-/// What a cluster is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Layout {
-    /// Three nodes with one group.
-    Plain,
-    /// Three nodes with the controller and groups 1 and 2, and three with group 3.
-    Sharded,
-}
-
-impl Layout {
-    fn nodes(self) -> usize {
-        match self {
-            Self::Plain => 3,
-            Self::Sharded => 6,
-        }
-    }
-
-    fn mode(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Sharded => "sharded",
-        }
-    }
-
-    fn settings(self) -> &'static str {
-        match self {
-            Self::Plain => "mode = \"plain\"\n",
-            Self::Sharded => {
-                "groups = { 0 = [1, 2, 3], 1 = [1, 2, 3], 2 = [1, 2, 3], 3 = [4, 5, 6] }\n"
-            }
-        }
-    }
-}
 
 /// Nodes by their index, from 0. All end when this is dropped.
 pub(super) struct Cluster {

@@ -14,6 +14,7 @@ mod cluster;
 mod data;
 mod faults;
 mod import;
+mod layout;
 mod load;
 mod random;
 mod sharded;
@@ -29,10 +30,11 @@ use std::time::{Duration, Instant};
 
 use crate::cargo::{cargo, root, stream};
 use crate::stage::{Counts, Ended};
-use cluster::{Cluster, Layout, eventually};
+use cluster::{Cluster, eventually};
 use data::Data;
 use faults::{Done, FIRST, seconds};
 use import::{Imports, Slot};
+use layout::Layout;
 use random::Random;
 use tokens::Appender;
 

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Options;
-use super::cluster::{Cluster, Layout, eventually};
+use super::cluster::{Cluster, eventually};
 use super::data::Data;
 use super::faults::seconds;
 use super::import::{Imports, Slot};
+use super::layout::Layout;
 use super::random::Random;
 use super::tokens::Appender;
 use super::view::{Group, View};
