@@ -255,3 +255,27 @@ fn late_chunks_of_a_leader_that_leads_no_more_do_no_harm() {
         world.judge();
     });
 }
+
+/// Those who may not wait are sent to and fro, and lose nothing by it.
+#[test]
+fn whoever_finds_no_place_to_wait_tries_again() {
+    seeds(|mut setup| {
+        setup.server.parked_max = 1;
+        setup.clerk.calls.backoff_max = 20 * MS;
+        setup.server.transfer.chunk_bytes = 1;
+        let mut world = World::start(setup);
+        let client = world.client();
+        world.join(&[1]);
+        let values = fill(&mut world, &client, 10, 5);
+        let appenders = Appenders::start(&mut world, &values, Duration::ZERO);
+        for groups in [[2, 3], [2, 3]] {
+            let number = world.join(&groups);
+            world.settle(&[1, 2, 3], number);
+            let number = world.leave(&groups);
+            world.settle(&[1, 2, 3], number);
+        }
+        let values = appenders.stop(&mut world);
+        check(&mut world, &client, &values);
+        world.judge();
+    });
+}

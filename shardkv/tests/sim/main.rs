@@ -11,6 +11,7 @@ mod faults;
 mod fleet;
 mod judge;
 mod lab_4b;
+mod lab_4b_hard;
 mod lab_newer;
 mod load;
 mod node;
