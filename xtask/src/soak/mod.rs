@@ -43,7 +43,7 @@ Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N]
 
   --sharded     six processes with a controller and three groups, which join and leave under load
   --short       a few faults, with the development build: less than a minute
-  --minutes M   random faults for this long, with the release build [default: 5]
+  --minutes M   random faults for this long, with the release build unless it is --short [default: 5]
   --seed N      which faults, and when [default: another each time; it is printed]
 ";
 
@@ -98,6 +98,7 @@ impl Options {
     fn parse(args: &[String]) -> Result<Self, String> {
         let mut options =
             Self { sharded: false, short: false, minutes: 5, seed: random::fresh_seed() };
+        let mut minutes = None;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut number = || {
@@ -107,11 +108,12 @@ impl Options {
             match arg.as_str() {
                 "--sharded" => options.sharded = true,
                 "--short" => options.short = true,
-                "--minutes" => options.minutes = number()?,
+                "--minutes" => minutes = Some(number()?),
                 "--seed" => options.seed = number()?,
                 _ => return Err(format!("soak has no argument {arg:?}\n\n{HELP}")),
             }
         }
+        options.minutes = minutes.unwrap_or(if options.short { 0 } else { options.minutes });
         Ok(options)
     }
 }
@@ -190,8 +192,7 @@ impl Soak {
 
     fn faults(&mut self, options: Options) -> Result<(), String> {
         FIRST.into_iter().try_for_each(|fault| self.inflict(fault))?;
-        let minutes = if options.short { 0 } else { options.minutes };
-        while self.begun.elapsed() < Duration::from_secs(60 * minutes) {
+        while self.begun.elapsed() < Duration::from_secs(60 * options.minutes) {
             let fault = self.random_fault();
             self.inflict(fault)?;
         }
@@ -307,7 +308,8 @@ mod tests {
         };
         let expected = Options { sharded: false, short: false, minutes: 12, seed: 7 };
         assert_eq!(parse("--minutes 12 --seed 7"), Ok(expected));
-        assert!(parse("--short").is_ok_and(|options| options.short));
+        assert!(parse("--short").is_ok_and(|options| options.short && options.minutes == 0));
+        assert!(parse("--minutes 2 --short").is_ok_and(|options| options.minutes == 2));
         assert!(parse("--minutes").is_err() && parse("--hours 1").is_err());
     }
 }

@@ -69,8 +69,7 @@ pub(super) fn run(dir: &Path, programs: &Path, options: Options) -> Result<Strin
     for step in FIRST {
         soak.step(step)?;
     }
-    let minutes = if options.short { 0 } else { options.minutes };
-    while soak.begun.elapsed() < Duration::from_secs(60 * minutes) {
+    while soak.begun.elapsed() < Duration::from_secs(60 * options.minutes) {
         let step = soak.random_step()?;
         soak.step(step)?;
     }
