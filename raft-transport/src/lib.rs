@@ -3,6 +3,7 @@
 //! - [`ChannelNetwork`] joins nodes of one process: messages are moved, not serialised.
 //! - [`TcpTransport`] joins nodes over byte streams. One listener serves peers and clients.
 //! - [`TcpCaller`] calls the services of nodes from elsewhere.
+//! - [`GroupCaller`] and [`GroupServices`] put the services of many groups on one listener.
 //! - [`codec`] is what goes over the stream: frames, handshake, messages.
 //! - [`Network`] is what is needed beneath: [`TokioNetwork`] is TCP, [`MemoryNetwork`] needs no sockets.
 //!
@@ -17,6 +18,7 @@ pub mod codec;
 mod complaints;
 mod config;
 mod counters;
+mod groups;
 mod inbox;
 mod network;
 mod slots;
@@ -27,5 +29,6 @@ pub use caller::TcpCaller;
 pub use channel::{ChannelCaller, ChannelNetwork, ChannelTransport, Traffic};
 pub use config::{Backoff, CallerConfig, Liveness, TcpConfig};
 pub use counters::Counters;
+pub use groups::{GroupCaller, GroupServices, Stray, group_address, split_address};
 pub use network::{Listener, MemoryNetwork, Network, Stream, TokioNetwork};
 pub use tcp::{Admission, BindError, Peers, TcpTransport};

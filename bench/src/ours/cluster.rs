@@ -28,6 +28,15 @@ impl Cluster {
     /// Starts `N` servers with empty data directories in `dir`, and with the settings `flags` besides what
     /// tells them apart.
     pub(crate) fn start<const N: usize>(dir: &Path, flags: &[&str]) -> Result<Self, Missing> {
+        Self::start_as::<N>(dir, "plain", flags)
+    }
+
+    /// The same, of a cluster of this mode.
+    pub(crate) fn start_as<const N: usize>(
+        dir: &Path,
+        mode: &str,
+        flags: &[&str],
+    ) -> Result<Self, Missing> {
         let program = program()?;
         let addresses = free_addresses::<N>()?;
         let nodes: Vec<_> = (1..).map(NodeId).zip(addresses).collect();
@@ -41,7 +50,8 @@ impl Cluster {
             }
             let mut command = Command::new(&program);
             // SHARDKV_* variables of the caller must not reach the servers.
-            command.env_clear().args(["server", "--cluster-id", "1", "--log-level", "warn"]);
+            command.env_clear().args(["server", "--mode", mode, "--cluster-id", "1"]);
+            command.args(["--log-level", "warn"]);
             command.arg("--node-id").arg(id.0.to_string()).arg("--data-dir").arg(&data);
             command.arg("--listen").arg(address.to_string());
             command.arg("--peers").arg(peers.join(",")).args(flags);
@@ -49,6 +59,11 @@ impl Cluster {
             members.push(Member { id, address, data, server: Server::start(&mut command, log)? });
         }
         Ok(Self { members })
+    }
+
+    /// Where the servers are, in the order of their ids.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.members.iter().map(|member| Address::from(member.address.to_string())).collect()
     }
 
     /// Process ids of the servers.

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time")]
 
+pub mod fleet;
+
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
@@ -14,8 +16,15 @@ use std::time::{Duration, Instant};
 /// Long enough for any machine: whoever waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary, without the settings of whoever runs the tests.
+/// The binary, without the settings of whoever runs the tests; of a plain cluster.
 pub fn shardkv() -> Command {
+    let mut command = sharded();
+    command.env("SHARDKV_MODE", "plain");
+    command
+}
+
+/// The same, of a sharded cluster.
+pub fn sharded() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardkv"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SHARDKV_") {
