@@ -56,6 +56,11 @@ impl Cluster {
         self.members.iter().map(|member| member.server.pid()).collect()
     }
 
+    /// Where the servers listen.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|member| member.address).collect()
+    }
+
     /// The leader's address, when all servers agree on it; waits for that.
     pub(crate) async fn leader(&mut self) -> io::Result<SocketAddr> {
         let start = Instant::now();

@@ -176,7 +176,7 @@ fn is_snapshotting(dir: &Path) -> io::Result<bool> {
 }
 
 /// The resident memory of process `pid`, in millions of bytes.
-fn resident_mb(pid: u32) -> io::Result<f64> {
+pub(super) fn resident_mb(pid: u32) -> io::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());

@@ -5,4 +5,5 @@ pub(crate) mod cluster;
 pub(crate) mod core;
 pub(crate) mod driver;
 pub(crate) mod memory;
+pub(crate) mod sharded;
 pub(crate) mod wal;

@@ -7,6 +7,7 @@ mod failover;
 mod idle;
 mod latency;
 mod memory;
+mod sharded;
 pub(crate) mod wal;
 
 use crate::suite::Suite;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Box<dyn Suite>> {
         Box::new(cluster::Cluster),
         Box::new(failover::Failover),
         Box::new(memory::Memory),
+        Box::new(sharded::Sharded),
         Box::new(idle::Idle),
     ]
 }
