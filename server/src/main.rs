@@ -61,6 +61,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Done {
         Command::Cas(args) => block_on(run::cas(args)),
         Command::Scan(args) => block_on(run::scan(args)),
         Command::Status(args) => block_on(run::status(args)),
+        Command::Shard(command) => block_on(run::shard(command)),
         Command::Import(args) => block_on(run::import(args)),
         Command::Export(args) => block_on(run::export(args)),
         Command::Bench(args) => block_on(bench::bench(args)),

@@ -6,12 +6,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{ChildStdout, Stdio};
 
-use common::{Guard, ended, run, shardkv, signal};
+use common::{Ended, Guard, ended, sharded, signal};
 
 /// A demo that runs: its process, the rest of its output, its endpoints and its folder.
 fn started(arguments: &[&str]) -> (Guard, BufReader<ChildStdout>, String, String) {
     let mut child =
-        Guard(shardkv().arg("demo").args(arguments).stdout(Stdio::piped()).spawn().unwrap());
+        Guard(sharded().arg("demo").args(arguments).stdout(Stdio::piped()).spawn().unwrap());
     let mut out = BufReader::new(child.0.stdout.take().unwrap());
     let (mut endpoints, mut folder) = (String::new(), String::new());
     while endpoints.is_empty() {
@@ -27,6 +27,10 @@ fn started(arguments: &[&str]) -> (Guard, BufReader<ChildStdout>, String, String
     (child, out, endpoints, folder)
 }
 
+fn run(arguments: &[&str]) -> Ended {
+    sharded().args(arguments).output().unwrap().into()
+}
+
 #[test]
 fn a_demo_serves_and_leaves_nothing_behind() {
     let (mut demo, mut out, endpoints, folder) = started(&[]);
@@ -38,11 +42,20 @@ fn a_demo_serves_and_leaves_nothing_behind() {
     assert_eq!((get.code, get.out.as_str()), (Some(0), "world"), "{}", get.err);
     assert!(Path::new(&folder).join("node-3").is_dir());
 
+    // The leader that is stopped comes back, and nothing is lost.
+    let (mut told, mut line) = (String::new(), String::new());
+    while !line.contains("lost") || !told.contains("runs again") {
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the demo ended: {told}");
+        told.push_str(&line);
+        assert!(!line.contains("lost") || line.contains(" 0 lost"), "{told}");
+    }
     signal(&demo.0, "INT");
     assert_eq!(ended(&mut demo.0), Some(0));
-    let mut rest = String::new();
+    let mut rest = told;
     out.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("leader: node ") && rest.contains("(term "), "{rest}");
+    assert!(rest.contains("groups 1 and 2 have joined (configuration #1)"), "{rest}");
     assert!(!Path::new(&folder).exists(), "{folder} is still there");
 }
 

@@ -41,7 +41,8 @@ impl Cluster {
             }
             let mut command = Command::new(&program);
             // SHARDKV_* variables of the caller must not reach the servers.
-            command.env_clear().args(["server", "--cluster-id", "1", "--log-level", "warn"]);
+            command.env_clear().args(["server", "--mode", "plain", "--cluster-id", "1"]);
+            command.args(["--log-level", "warn"]);
             command.arg("--node-id").arg(id.0.to_string()).arg("--data-dir").arg(&data);
             command.arg("--listen").arg(address.to_string());
             command.arg("--peers").arg(peers.join(",")).args(flags);

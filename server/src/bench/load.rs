@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use kv::ClerkError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::Target;
 use crate::cli::BenchArgs;
+use crate::client::ClerkError;
 use crate::exit::Failure;
 
 /// The longest latency that is told apart.

@@ -8,10 +8,8 @@ mod report;
 
 use std::future::Future;
 
-use kv::{Clerk, ClerkError};
-
 use crate::cli::BenchArgs;
-use crate::client::{clerk, failure};
+use crate::client::{Clerk, ClerkError, clerk, failure};
 use crate::exit::{Done, Exit, Failure};
 use crate::run::print;
 use load::{Load, Outcome};

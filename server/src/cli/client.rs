@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::HostPort;
+use crate::config::{HostPort, Mode};
 use crate::units::Span;
 
 /// How to reach the cluster.
@@ -18,6 +18,9 @@ pub(crate) struct Connect {
     #[arg(long, env = "SHARDKV_TIMEOUT", hide_env_values = true)]
     #[arg(value_name = "SPAN", default_value = "5s")]
     pub(crate) timeout: Span,
+    /// What the cluster is
+    #[arg(long, env = "SHARDKV_MODE", hide_env_values = true, default_value = "sharded")]
+    pub(crate) mode: Mode,
 }
 
 #[derive(Debug, Args)]
@@ -114,7 +117,7 @@ pub(crate) struct ScanArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) connect: Connect,
-    /// Print JSON: an array with an object for each endpoint
+    /// Print JSON: an object; of a plain cluster an array with an object for each endpoint
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,9 +2,11 @@
 //! `tests/help`.
 
 mod client;
+mod shard;
 mod tools;
 
 pub(crate) use client::*;
+pub(crate) use shard::*;
 pub(crate) use tools::*;
 
 use clap::{Args, Parser, Subcommand};
@@ -47,7 +49,7 @@ pub(crate) enum Command {
     /// Run a whole cluster in this process, to try things out; Ctrl-C ends it and removes its data
     Demo(DemoArgs),
     /// Run one node of a cluster
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     /// Print the value of a key
     ///
     /// The bytes of the value go to stdout as they are, with a newline after them only if stdout is a
@@ -63,8 +65,11 @@ pub(crate) enum Command {
     Cas(CasArgs),
     /// List keys and values in the order of the keys
     Scan(ScanArgs),
-    /// Show what each node says of itself; works without a quorum
+    /// Show the cluster on one screen: groups, leaders, shards, moves; works without a quorum
     Status(StatusArgs),
+    /// Show and change which group has which shards
+    #[command(subcommand)]
+    Shard(ShardCommand),
     /// Load records from a file, each exactly once
     Import(ImportArgs),
     /// Write all records, or those with a prefix, to a file

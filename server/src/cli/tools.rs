@@ -17,6 +17,9 @@ pub(crate) struct DemoArgs {
     /// [default: a temporary folder that is removed at the end]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+    /// Do nothing by itself: no workload, and no leader that is stopped
+    #[arg(long)]
+    pub(crate) idle: bool,
     /// End by itself after this long [default: on Ctrl-C]
     #[arg(long = "for", value_name = "SPAN")]
     pub(crate) for_: Option<Span>,

@@ -1,8 +1,11 @@
 //! What the settings must be together, and what follows from them.
 
-use raft_core::{Address, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Config;
+use raft_core::{Address, GroupId, NodeId};
+
+use super::groups::Groups;
+use super::{CONTROLLER, Config, Mode};
 use crate::exit::{Done, Failure};
 use crate::units::{Size, Span};
 
@@ -12,6 +15,7 @@ impl Config {
         self.check_required()?;
         self.check_clock()?;
         self.check_reachable()?;
+        self.check_groups()?;
         check_size("key_bytes_max", self.key_bytes_max.value, Size::mib(1))?;
         check_size("value_bytes_max", self.value_bytes_max.value, Size::mib(4))?;
         if self.in_flight_bytes_max.value < Size::mib(16) {
@@ -54,6 +58,38 @@ impl Config {
         Ok(())
     }
 
+    /// Where everything is must be known to every node: where the controller is above all.
+    fn check_groups(&self) -> Done {
+        if !(1..=16_384).contains(&self.shards.value) {
+            return Err(Failure::usage("shards must be from 1 to 16384"));
+        }
+        if self.mode.value == Mode::Plain {
+            return match self.groups.value.0.is_empty() {
+                true => Ok(()),
+                false => Err(Failure::usage("`groups` is set, and a plain cluster has none")
+                    .hint("leave one of `groups` and mode = \"plain\" out")),
+            };
+        }
+        let own = NodeId(self.node_id.value);
+        let groups = self.groups();
+        if !groups.contains_key(&CONTROLLER) {
+            return Err(Failure::usage("`groups` does not say where the controller is")
+                .hint("group 0 is the controller: list its nodes, like 0=1+2+3"));
+        }
+        if !groups.values().any(|nodes| nodes.contains(&own)) {
+            return Err(Failure::usage(format!("`groups` has no group on node {}", own.0))
+                .hint("list this node in a group, or give the node its own number"));
+        }
+        let known = self.members();
+        match groups.values().flatten().find(|node| !known.contains(node)) {
+            None => Ok(()),
+            Some(node) => Err(Failure::usage(format!(
+                "`groups` has a replica on node {}, and `peers` does not say where that is",
+                node.0
+            ))),
+        }
+    }
+
     fn check_clock(&self) -> Done {
         let tick = self.tick.value;
         if tick < Span::millis(5) || tick > Span::secs(10) {
@@ -87,6 +123,19 @@ impl Config {
 
     pub(crate) fn heartbeat_ticks(&self) -> u32 {
         ticks(self.heartbeat.value, self.tick.value).unwrap_or(2)
+    }
+
+    /// The groups of the cluster and their nodes; none of a plain one.
+    pub(crate) fn groups(&self) -> BTreeMap<GroupId, Vec<NodeId>> {
+        if self.mode.value == Mode::Plain {
+            return BTreeMap::new();
+        }
+        let groups = match self.groups.value.0.is_empty() {
+            true => Groups::of_all(&self.members()),
+            false => self.groups.value.clone(),
+        };
+        let nodes = |nodes: BTreeSet<u64>| nodes.into_iter().map(NodeId).collect();
+        groups.0.into_iter().map(|(group, of)| (GroupId(group), nodes(of))).collect()
     }
 
     /// The nodes of the cluster, this one among them.

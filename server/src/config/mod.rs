@@ -6,19 +6,24 @@
 
 mod check;
 mod file;
+mod groups;
 mod peers;
 mod settings;
 mod show;
 
-pub(crate) use peers::HostPort;
+pub(crate) use groups::{CONTROLLER, Mode, PLAIN};
+pub(crate) use peers::{HostPort, Peers};
 pub(crate) use settings::{Config, ServerFlags};
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use raft_core::NodeId;
 
 use crate::cli::LogFlags;
 use crate::exit::Failure;
+use groups::Groups;
 
 /// The sample file, as `shardkv config example` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("../../shardkv.example.toml");
@@ -45,6 +50,12 @@ impl Config {
         config.data_dir.value = dir;
         config.listen.value = HostPort::new("127.0.0.1:0");
         config
+    }
+
+    pub(crate) fn set_groups(&mut self, groups: impl IntoIterator<Item = u64>, nodes: &[NodeId]) {
+        let nodes: BTreeSet<u64> = nodes.iter().map(|node| node.0).collect();
+        let groups = groups.into_iter().map(|group| (group, nodes.clone()));
+        self.groups.value = Groups(groups.collect());
     }
 
     fn defaults() -> Self {

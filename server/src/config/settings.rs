@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
+use super::groups::{Groups, Mode};
 use super::peers::{HostPort, Peers};
 use crate::cli::LogFlags;
 use crate::logging::LogFormat;
@@ -145,6 +146,15 @@ settings! {
     /// The nodes of the cluster and where they are reached, as 1=HOST:PORT,2=HOST:PORT. This node may be
     /// among them, so that all nodes can be given the same list [default: this node alone]
     peers: Peers, "SHARDKV_PEERS", "ID=HOST:PORT,…", Peers::default();
+    /// What the cluster is: `sharded`, or `plain`, which is one group that has all keys. The same on all
+    /// nodes [default: sharded]
+    mode: Mode, "SHARDKV_MODE", "MODE", Mode::Sharded;
+    /// The groups of the cluster and the nodes that hold a replica of each, as 0=1+2+3,1=1+2+3. Group 0 is
+    /// the controller; all nodes can be given the same list [default: groups 0 and 1, on all nodes]
+    groups: Groups, "SHARDKV_GROUPS", "ID=NODE+NODE,…", Groups::default();
+    /// How many shards the keys are spread over, from 1 to 16384. It counts when the cluster is made, and
+    /// not any more after that [default: 16]
+    shards: u32, "SHARDKV_SHARDS", "NUMBER", 16;
     /// How long a follower hears nothing from a leader before it stands for election: drawn anew each
     /// time, from once to twice this. A multiple of `tick` [default: 500ms]
     election_timeout: Span, "SHARDKV_ELECTION_TIMEOUT", "SPAN", Span::millis(500);
@@ -218,6 +228,27 @@ impl Written for Span {
 impl Written for Size {
     fn written(&self) -> String {
         quoted(&self.to_string())
+    }
+}
+
+impl Written for Mode {
+    fn written(&self) -> String {
+        quoted(match self {
+            Self::Sharded => "sharded",
+            Self::Plain => "plain",
+        })
+    }
+}
+
+impl Written for Groups {
+    fn written(&self) -> String {
+        let entries: Vec<_> =
+            self.0.iter().map(|(group, nodes)| format!("{group} = {nodes:?}")).collect();
+        match entries.is_empty() {
+            true => "{}".to_owned(),
+            // A set is written as a list is.
+            false => format!("{{ {} }}", entries.join(", ").replace('{', "[").replace('}', "]")),
+        }
     }
 }
 

@@ -44,7 +44,10 @@ fn the_sample_file_holds_the_defaults_and_names_every_setting() {
     for ((name, sampled, source), (_, default, _)) in
         from_sample.rows().into_iter().zip(Config::defaults().rows())
     {
-        assert!(EXAMPLE.contains(&format!("{name} = ")) || name == "peers", "{name} is missing");
+        assert!(
+            EXAMPLE.contains(&format!("{name} = ")) || ["peers", "groups"].contains(&name),
+            "{name} is missing"
+        );
         if !required.contains(&name) {
             assert_eq!(sampled, default, "{name}");
             let unset = ["advertise"].contains(&name);
@@ -55,7 +58,7 @@ fn the_sample_file_holds_the_defaults_and_names_every_setting() {
 
 #[test]
 fn what_is_shown_is_a_file_that_says_the_same() {
-    let file = format!("{NODE}[peers]\n1 = 'a:1'\n2 = 'b:2'\n");
+    let file = format!("{NODE}groups = {{ 0 = [1, 2], 1 = [2] }}\n[peers]\n1 = 'a:1'\n2 = 'b:2'\n");
     let config = loaded(&["--advertise", "c:3"], &file).unwrap();
     let shown = config.to_string();
     let again = loaded(&[], &shown).unwrap();
@@ -78,6 +81,12 @@ fn unknown_and_senseless_settings_are_refused_by_name() {
         (format!("{NODE}value_bytes_max = '5MiB'"), "value_bytes_max"),
         (format!("{NODE}listen = '0.0.0.0:7101'"), "nobody can reach"),
         (format!("{NODE}[peers]\nx = 'a:1'"), "not a node id"),
+        (format!("{NODE}shards = 0"), "from 1 to 16384"),
+        (format!("{NODE}mode = 'plian'"), "plian"),
+        (format!("{NODE}groups = {{ 1 = [2] }}"), "where the controller is"),
+        (format!("{NODE}groups = {{ 0 = [1] }}\npeers = {{ 1 = 'a:1' }}"), "no group on node 2"),
+        (format!("{NODE}groups = {{ 0 = [1, 2] }}"), "replica on node 1"),
+        (format!("{NODE}mode = 'plain'\ngroups = {{ 0 = [2] }}"), "a plain cluster has none"),
         ("node_id = 1\ndata_dir = 'x'".to_owned(), "`cluster_id` is not set"),
     ] {
         let failure = loaded(&[], &file).unwrap_err();

@@ -1,28 +1,36 @@
-//! A running node: its data directory, its listener, its group and the service on it, put together.
+//! A running node: its data directory, its listener, its groups and the services on them, put together.
 //!
 //! In two steps, so that the nodes of one process may listen at ports that the system chooses: first each
 //! is opened, then all addresses are known, then each is started.
 
 mod book;
+mod describe;
+mod setup;
+mod sharded;
 
 pub(crate) use book::AddressBook;
+pub(crate) use describe::{Described, NODE, Replica, Shard, WireRole};
+pub(crate) use setup::listed;
 
 use std::sync::Arc;
 
-use kv::{KvServer, Limits, ServerConfig, Store, StoreConfig};
-use raft_core::node::{Group, GroupConfig, Node, NodeConfig, StartError, StopReason};
-use raft_core::{Address, ClusterId, GroupId, Incarnation, Membership, NodeId, StorageError};
+use kv::{KvServer, ServerConfig, Store};
+use raft_core::node::{Node, NodeConfig, StopReason};
+use raft_core::{
+    Address, ClusterId, GroupId, Incarnation, NodeId, RoleChange, Service, Storage, StorageError,
+};
 use raft_storage::{DirectoryOrigin, FileDisk, Identity, Wal, WalOptions};
-use raft_transport::{BindError, TcpConfig, TcpTransport, TokioNetwork};
+use raft_transport::{TcpConfig, TcpTransport, TokioNetwork};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::client::entropy;
-use crate::config::Config;
-use crate::exit::Failure;
+use crate::config::{Config, Mode, PLAIN};
+use crate::exit::{Done, Failure};
+use setup::{group_config, not_listening, not_started, store_config};
 
-/// The group of the keys. There is one.
-const GROUP: GroupId = GroupId(1);
-/// What a command has besides its keys and values.
-const COMMAND_OVERHEAD_BYTES: u64 = 64 << 10;
+/// Role, term and leader of each replica, as they change.
+type Roles = Vec<watch::Receiver<RoleChange>>;
 
 /// A node that has its data directory and its port, and does not run yet.
 pub(crate) struct OpenNode {
@@ -36,10 +44,21 @@ pub(crate) struct OpenNode {
 /// A node that runs.
 pub(crate) struct RunningNode {
     pub(crate) id: NodeId,
-    pub(crate) group: Group<Store>,
+    pub(crate) roles: Roles,
     node: Node,
     wal: Arc<Wal>,
     transport: Arc<TcpTransport>,
+    watch: Option<sharded::Watch>,
+    /// Ends with the node.
+    _tasks: JoinSet<()>,
+}
+
+/// What runs on a node.
+struct Running {
+    service: Arc<dyn Service>,
+    roles: Roles,
+    tasks: JoinSet<()>,
+    watch: Option<sharded::Watch>,
 }
 
 impl OpenNode {
@@ -59,6 +78,7 @@ impl OpenNode {
         let disk = FileDisk::new(&dir).map_err(|error| unusable(error.into()))?;
         let wal = Wal::open(Arc::new(disk), wanted, WalOptions::default()).await;
         let wal = wal.map_err(unusable)?;
+        check_groups(&config, &wal.groups().await.map_err(unusable)?)?;
         let identity = wal.identity();
         if wal.origin() == DirectoryOrigin::Created {
             tracing::info!(dir = %dir.display(), "made a new data directory");
@@ -83,30 +103,85 @@ impl OpenNode {
         self.transport.address()
     }
 
-    /// Runs it, as one of `members` if its directory is new.
-    pub(crate) async fn start(self, members: &[NodeId]) -> Result<RunningNode, Failure> {
+    /// Runs it.
+    pub(crate) async fn start(self) -> Result<RunningNode, Failure> {
         let Self { config, id, book, wal, transport } = self;
         let mut node = NodeConfig::new(id);
         node.tick = config.tick.value.0;
         let node = Node::start(node, wal.clone(), transport.clone());
-        let store = store_config(&config);
-        let group = node
-            .add_group(group_config(&config, id, members), Store::new(store.clone()))
-            .await
-            .map_err(not_started)?;
-        let mut serving = ServerConfig::default();
-        serving.store = store;
-        serving.session_ttl = config.session_ttl.value.0;
-        let server = KvServer::new(group.clone(), book.all(), serving);
-        transport.serve(Arc::new(server));
-        Ok(RunningNode { id, group, node, wal, transport })
+        let running = match config.mode.value {
+            Mode::Plain => plain(&config, id, &book, &node).await?,
+            Mode::Sharded => sharded::start(&config, id, &book, &node).await?,
+        };
+        let Running { service, roles, tasks, watch } = running;
+        transport.serve(service);
+        Ok(RunningNode { id, roles, node, wal, transport, watch, _tasks: tasks })
     }
 }
 
+/// The one group of a plain cluster.
+async fn plain(
+    config: &Config,
+    id: NodeId,
+    book: &AddressBook,
+    node: &Node,
+) -> Result<Running, Failure> {
+    let store = store_config(config);
+    let of = group_config(config, id, PLAIN, &config.members());
+    let group = node.add_group(of, Store::new(store.clone())).await.map_err(not_started)?;
+    let mut serving = ServerConfig::default();
+    serving.store = store;
+    serving.session_ttl = config.session_ttl.value.0;
+    let roles = vec![group.changes()];
+    let service = Arc::new(KvServer::new(group, book.all(), serving));
+    Ok(Running { service, roles, tasks: JoinSet::new(), watch: None })
+}
+
+/// A replica that is not started would be missing in its group, and its log would grow old here.
+fn check_groups(config: &Config, found: &[GroupId]) -> Done {
+    let id = NodeId(config.node_id.value);
+    let given: Vec<GroupId> = match config.mode.value {
+        Mode::Plain => vec![PLAIN],
+        Mode::Sharded => {
+            let groups = config.groups().into_iter();
+            groups.filter(|(_, nodes)| nodes.contains(&id)).map(|(group, _)| group).collect()
+        }
+    };
+    let Some(strange) = found.iter().find(|group| !given.contains(group)) else { return Ok(()) };
+    let dir = config.data_dir.value.display();
+    Err(match (config.mode.value, *strange == PLAIN) {
+        (Mode::Plain, _) => {
+            Failure::refused(format!("{dir} is of a node of a sharded cluster, not of a plain one"))
+                .hint("start it with mode = \"sharded\"")
+        }
+        (Mode::Sharded, true) => {
+            Failure::refused(format!("{dir} is of a node of a plain cluster, not of a sharded one"))
+                .hint("start it with mode = \"plain\"")
+        }
+        (Mode::Sharded, false) => Failure::refused(format!(
+            "{dir} has a replica of group {}, and `groups` gives node {} only {}",
+            strange.0,
+            id.0,
+            listed(given.iter().map(|group| group.0))
+        ))
+        .hint("a node keeps its groups: list it in `groups` where it was, or give it its own directory"),
+    })
+}
+
 impl RunningNode {
-    /// Waits until the node stops by itself, which is a failure.
+    /// Waits until the node stops by itself, or cannot go on, which is a failure.
     pub(crate) async fn failed(&self) -> Failure {
-        let reason = self.node.stopped().await;
+        let foreign = async {
+            match &self.watch {
+                Some(watch) => watch.foreign().await,
+                None => std::future::pending().await,
+            }
+        };
+        let reason = tokio::select! {
+            biased;
+            reason = self.node.stopped() => reason,
+            failure = foreign => return failure,
+        };
         let failure = Failure::refused(format!("node {} stopped: {reason}", self.id.0));
         match reason {
             StopReason::Storage(_) => failure.hint(
@@ -121,51 +196,5 @@ impl RunningNode {
         self.transport.shutdown().await;
         self.node.shutdown().await;
         self.wal.close().await;
-    }
-}
-
-fn store_config(config: &Config) -> StoreConfig {
-    let (key, value) = (config.key_bytes_max.value.0, config.value_bytes_max.value.0);
-    let mut limits = Limits::default();
-    // Within 4 MiB, by `Config::check`.
-    limits.key_bytes_max = u32::try_from(key).unwrap_or(limits.key_bytes_max);
-    limits.value_bytes_max = u32::try_from(value).unwrap_or(limits.value_bytes_max);
-    limits.batch_bytes_max =
-        limits.batch_bytes_max.max(limits.key_bytes_max + limits.value_bytes_max);
-    let mut store = StoreConfig::default();
-    store.limits = limits;
-    store
-}
-
-fn group_config(config: &Config, id: NodeId, members: &[NodeId]) -> GroupConfig {
-    let mut group = GroupConfig::new(id, GROUP, Membership::of_voters(members.iter().copied()));
-    group.snapshot_bytes = Some(config.snapshot_after.value.0);
-    group.release = |useless| _ = tokio::task::spawn_blocking(move || drop(useless));
-    group.raft.election_ticks = config.election_ticks();
-    group.raft.heartbeat_ticks = config.heartbeat_ticks();
-    group.raft.seed = entropy();
-    group.raft.in_flight_bytes_max = config.in_flight_bytes_max.value.0;
-    // The largest command is a compare-and-set, which has two values.
-    let command = config.key_bytes_max.value.0 + 2 * config.value_bytes_max.value.0;
-    let command = command + COMMAND_OVERHEAD_BYTES;
-    group.raft.command_bytes_max = group.raft.command_bytes_max.max(command);
-    group
-}
-
-fn not_listening(error: BindError) -> Failure {
-    let failure = Failure::refused(error.to_string());
-    match error {
-        BindError::Listen { .. } => failure.hint(
-            "is another process listening there, or the host not one of this machine? --listen \
-             gives another address",
-        ),
-        _ => failure,
-    }
-}
-
-fn not_started(error: StartError) -> Failure {
-    match error {
-        StartError::Config(error) => Failure::usage(error.to_string()),
-        error => Failure::refused(format!("the node does not start: {error}")),
     }
 }

@@ -98,8 +98,7 @@ pub(crate) async fn scan(args: ScanArgs) -> Done {
     while left > 0 {
         let Some(page) = pages.next().await else { break };
         let page = page.map_err(|error| failure(error, &args.connect))?;
-        for (key, value, version) in page.entries.iter().take(left.try_into().unwrap_or(usize::MAX))
-        {
+        for (key, value, version) in page.iter().take(left.try_into().unwrap_or(usize::MAX)) {
             left -= 1;
             let line = entry(&args, key, value, version.0);
             if let Err(error) = out.write_all(&line) {

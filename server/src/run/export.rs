@@ -61,10 +61,10 @@ async fn copy(args: &ExportArgs, format: Format, sink: &mut impl FnMut(&[u8]) ->
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| failure(error, &args.connect))?;
         text.clear();
-        for (key, value, _) in &page.entries {
+        for (key, value, _) in &page {
             write(format, key, value, prefix.len(), &mut text).map_err(Failure::refused)?;
         }
-        records += page.entries.len() as u64;
+        records += page.len() as u64;
         bytes += text.len() as u64;
         sink(&text)?;
         bar.set_message(format!("{records} records"));

@@ -7,6 +7,7 @@ mod import;
 mod inspect;
 mod progress;
 mod server;
+mod shard;
 mod status;
 
 pub(crate) use data::{append, cas, del, get, put, scan};
@@ -15,6 +16,7 @@ pub(crate) use export::export;
 pub(crate) use import::import;
 pub(crate) use inspect::inspect_wal;
 pub(crate) use server::server;
+pub(crate) use shard::shard;
 pub(crate) use status::status;
 
 use std::io::{self, ErrorKind, Write};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use raft_core::{NodeId, Role};
+use raft_core::{NodeId, Role, RoleChange};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::config::{Config, HostPort};
 use crate::exit::{Done, Failure};
@@ -19,7 +21,7 @@ pub(crate) async fn server(config: Config) -> Done {
     let (cluster, id) = (config.cluster_id.value, config.node_id.value);
     let node = OpenNode::open(config, book).await?;
     tracing::info!(cluster, node = id, nodes = members.len(), listen = %node.address(), "listening");
-    let node = node.start(&members).await?;
+    let node = node.start().await?;
     let ended = tokio::select! {
         biased;
         name = ending.wait() => Ok(name),
@@ -38,17 +40,21 @@ pub(crate) async fn server(config: Config) -> Done {
     Ok(())
 }
 
-/// Logs every change of role and leader.
+/// Logs every change of role and leader, of all groups.
 async fn tell_changes(node: &RunningNode) {
-    let mut changes = node.group.changes();
+    let mut telling: JoinSet<()> = node.roles.iter().cloned().map(tell).collect();
+    while telling.join_next().await.is_some() {}
+}
+
+async fn tell(mut changes: watch::Receiver<RoleChange>) {
     loop {
         let change = *changes.borrow_and_update();
-        let term = change.term.0;
+        let (term, group) = (change.term.0, change.group.0);
         match (change.role, change.leader) {
-            (Role::Leader, _) => tracing::info!(term, "this node leads"),
-            (_, Some(leader)) => tracing::info!(term, leader = leader.0, "follows"),
-            (Role::Candidate, None) => tracing::info!(term, "stands for election"),
-            (_, None) => tracing::info!(term, "knows of no leader"),
+            (Role::Leader, _) => tracing::info!(group, term, "this node leads"),
+            (_, Some(leader)) => tracing::info!(group, term, leader = leader.0, "follows"),
+            (Role::Candidate, None) => tracing::info!(group, term, "stands for election"),
+            (_, None) => tracing::info!(group, term, "knows of no leader"),
         }
         if changes.changed().await.is_err() {
             return;

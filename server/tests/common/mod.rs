@@ -14,8 +14,15 @@ use std::time::{Duration, Instant};
 /// Long enough for any machine: whoever waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary, without the settings of whoever runs the tests.
+/// The binary, without the settings of whoever runs the tests; of a plain cluster.
 pub fn shardkv() -> Command {
+    let mut command = sharded();
+    command.env("SHARDKV_MODE", "plain");
+    command
+}
+
+/// The same, of a sharded cluster.
+pub fn sharded() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardkv"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SHARDKV_") {

@@ -7,13 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use kv::{Clerk, ClerkError};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::progress::bar;
 use crate::cli::ImportArgs;
-use crate::client::{clerk, failure};
+use crate::client::{Clerk, ClerkError, clerk, failure};
 use crate::exit::{Done, Exit, Failure};
 use crate::records::{BadRecord, Record, Source, format_of};
 

@@ -1,16 +1,21 @@
 //! The client's side of a command: a clerk, and what its errors mean for the exit code.
 
+mod clerk;
+mod merge;
+mod nodes;
+
+pub(crate) use clerk::{Clerk, ClerkError, caller, clerk, controller, plain};
+pub(crate) use nodes::{Answers, describe_all, describe_around};
+
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
 
-use kv::{Cause, Clerk, ClerkConfig, ClerkError, Limits};
-use raft_transport::{CallerConfig, TcpCaller, TokioNetwork};
+use kv::{Cause, Limits};
 
 use crate::cli::Connect;
-use crate::config::HostPort;
+use crate::config::Mode;
 use crate::exit::{Exit, Failure};
 use crate::records::from_hex;
 
@@ -28,47 +33,75 @@ fn limits_max() -> Limits {
     limits
 }
 
-/// A clerk of its own connection, with at most `in_flight` calls at once. Within a runtime only.
-pub(crate) fn clerk(connect: &Connect, in_flight: usize) -> Clerk {
-    let caller = TcpCaller::new(CallerConfig::new(entropy()), Arc::new(TokioNetwork));
-    let mut config = ClerkConfig::default();
-    config.deadline = connect.timeout.0;
-    config.in_flight_max = in_flight;
-    config.limits = limits_max();
-    config.seed = entropy();
-    Clerk::new(Arc::new(caller), connect.endpoints.iter().map(HostPort::address), config)
-}
-
 /// What a clerk's error means for the person in front of the command.
-pub(crate) fn failure(error: ClerkError, connect: &Connect) -> Failure {
+pub(crate) fn failure<R: Remedy>(error: kv::ClerkError<R>, connect: &Connect) -> Failure {
     let endpoints: Vec<_> = connect.endpoints.iter().map(|at| at.0.as_str()).collect();
     let endpoints = endpoints.join(", ");
     let timeout = connect.timeout;
     let exit = match &error {
-        ClerkError::Refused(_) => Exit::Refused,
-        ClerkError::NotDone(_) => Exit::Unreachable,
-        ClerkError::Unknown(_) => Exit::Unknown,
+        kv::ClerkError::Refused(_) => Exit::Refused,
+        kv::ClerkError::NotDone(_) => Exit::Unreachable,
+        kv::ClerkError::Unknown(_) => Exit::Unknown,
     };
     match error {
-        ClerkError::Refused(refusal) => Failure::new(exit, format!("refused: {refusal}"))
-            .hint("the limits are settings of the nodes: key_bytes_max, value_bytes_max"),
-        ClerkError::NotDone(cause) => {
+        kv::ClerkError::Refused(refusal) => {
+            Failure::new(exit, format!("refused: {refusal}")).hint(refusal.remedy())
+        }
+        kv::ClerkError::NotDone(cause) => {
             Failure::new(exit, format!("not done within {timeout}, and without effect: {cause}"))
                 .hint(match cause {
                     Cause::Unreachable | Cause::NoReply => format!(
                         "is a node running at {endpoints}? Give others with --endpoints, or more \
                          time with --timeout"
                     ),
-                    Cause::NoLeader => "most of the cluster's nodes must be up; `shardkv status` \
-                                        shows them"
-                        .to_owned(),
+                    Cause::NoLeader => format!(
+                        "most of a group's nodes must be up; `shardkv status` shows those at \
+                         {endpoints}, and --endpoints gives others"
+                    ),
+                    Cause::Protocol => other_mode(connect),
+                    Cause::WrongGroup => {
+                        "no group has that shard, or it is moving: `shardkv shard \
+                                          list` shows where it is"
+                            .to_owned()
+                    }
                     _ => "try again, or give more time with --timeout".to_owned(),
                 })
         }
-        ClerkError::Unknown(cause) => {
+        kv::ClerkError::Unknown(cause) => {
             Failure::new(exit, format!("it is unknown whether this was done: {cause}"))
                 .hint("it was done once, or will be, or never; read the key to find out")
         }
+    }
+}
+
+/// What to do when the nodes do not understand a request.
+pub(crate) fn other_mode(connect: &Connect) -> String {
+    let (this, other) = match connect.mode {
+        Mode::Sharded => ("sharded", "plain"),
+        Mode::Plain => ("plain", "sharded"),
+    };
+    format!("{this} clusters answer this; if the cluster is {other}, say --mode {other}")
+}
+
+/// What to do about a refusal.
+pub(crate) trait Remedy: std::fmt::Display {
+    fn remedy(&self) -> &'static str;
+}
+
+impl Remedy for shardkv::Refusal {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Store(_) => {
+                "the limits are settings of the nodes: key_bytes_max, value_bytes_max"
+            }
+            _ => "`shardkv shard list` shows the shards",
+        }
+    }
+}
+
+impl Remedy for shardctrler::Refusal {
+    fn remedy(&self) -> &'static str {
+        "nothing was changed; `shardkv shard list` shows the groups and their shards"
     }
 }
 
@@ -104,8 +137,9 @@ mod tests {
 
     #[test]
     fn each_fate_has_its_exit_code() {
-        let connect = Connect { endpoints: Vec::new(), timeout: Span::secs(1) };
-        let refusal = kv::Refusal::KeyTooLarge { bytes: 2, bytes_max: 1 };
+        let (endpoints, timeout) = (Vec::new(), Span::secs(1));
+        let connect = Connect { endpoints, timeout, mode: Mode::Sharded };
+        let refusal = shardkv::Refusal::CrossShard;
         for (error, exit) in [
             (ClerkError::Refused(refusal), Exit::Refused),
             (ClerkError::NotDone(Cause::NoLeader), Exit::Unreachable),

@@ -1,17 +1,16 @@
-//! `shardkv status`: what each node says of itself, on one screen. Nodes are asked one by one and at once,
-//! so that it works without a leader and without a quorum.
+//! The status of a plain cluster: what each node says of itself.
 
 use kv::NodeStatus;
 use raft_core::{Address, LogId, NodeId, Role};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::print;
+use super::{size, table as columns};
 use crate::cli::StatusArgs;
-use crate::client::clerk;
+use crate::client::{other_mode, plain};
 use crate::config::HostPort;
 use crate::exit::{Done, Exit, Failure};
-use crate::units::Size;
+use crate::run::print;
 
 /// An endpoint's row.
 #[derive(Serialize)]
@@ -43,8 +42,8 @@ struct Seen {
     snapshot: Option<u64>,
 }
 
-pub(crate) async fn status(args: StatusArgs) -> Done {
-    let clerk = clerk(&args.connect, 64);
+pub(super) async fn status(args: StatusArgs) -> Done {
+    let clerk = plain(&args.connect, 64);
     let mut asking = JoinSet::new();
     for (place, endpoint) in args.connect.endpoints.iter().map(HostPort::address).enumerate() {
         let clerk = clerk.clone();
@@ -65,6 +64,10 @@ pub(crate) async fn status(args: StatusArgs) -> Done {
     print(text.as_bytes())?;
     match rows.iter().any(|row| row.reachable) {
         true => Ok(()),
+        false if rows.iter().any(|row| row.error == Some(kv::Cause::Protocol.to_string())) => {
+            Err(Failure::new(Exit::Unreachable, "no node understands what it is asked")
+                .hint(other_mode(&args.connect)))
+        }
         false => Err(Failure::new(Exit::Unreachable, "no node answers")
             .hint("give the cluster's addresses with --endpoints")),
     }
@@ -127,23 +130,7 @@ fn table(rows: &[Row]) -> String {
             Some(seen) => cells_of(&row.endpoint, seen),
         });
     }
-    let width = |column: usize| {
-        let full = cells.iter().filter(|row| row.len() == HEADS.len());
-        let text = cells.iter().filter(|row| row.len() != HEADS.len() && column == 0);
-        full.chain(text).map(|row| row[column].chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
-    let mut out = String::new();
-    for row in &cells {
-        let line: Vec<_> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}", width = *width))
-            .collect();
-        out.push_str(line.join("  ").trim_end());
-        out.push('\n');
-    }
-    out
+    columns(cells)
 }
 
 fn cells_of(endpoint: &str, seen: &Seen) -> Vec<String> {
@@ -160,16 +147,7 @@ fn cells_of(endpoint: &str, seen: &Seen) -> Vec<String> {
         seen.keys.to_string(),
         seen.sessions.to_string(),
         seen.digest.clone(),
-        rounded(seen.log_bytes),
+        size(seen.log_bytes),
         or_dash(seen.snapshot),
     ]
-}
-
-/// A size that is read at a glance.
-fn rounded(bytes: u64) -> String {
-    match bytes {
-        0..10_240 => Size(bytes).to_string(),
-        10_240..10_485_760 => format!("{}KiB", bytes >> 10),
-        _ => format!("{}MiB", bytes >> 20),
-    }
 }
