@@ -10,7 +10,7 @@ use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TokioNetwork, group_a
 use shardctrler::{Configuration, Group, ShardId};
 use shardkv::{NodeStatus, Phase};
 
-use crate::ours::cluster::Cluster;
+use crate::ours::cluster::{Cluster, Mode};
 use crate::sample::Missing;
 
 const CONTROLLER: GroupId = GroupId(0);
@@ -36,15 +36,16 @@ impl Fleet {
     /// Starts it with empty data directories in `dir`. No group has joined. Within a runtime only.
     pub(super) fn start(dir: &Path) -> Result<Self, Missing> {
         let groups = "0=1+2+3,1=1+2+3,2=1+2+3";
-        let flags = ["--mode", "sharded", "--groups", groups, "--snapshot-after", "16MiB"];
-        let cluster = Cluster::start::<3>(dir, &flags)?;
+        let flags = ["--groups", groups, "--snapshot-after", "16MiB"];
+        let cluster = Cluster::start::<3>(dir, Mode::Sharded, &flags)?;
         let addresses = cluster.addresses();
         let nodes: Vec<_> = (1..)
             .map(NodeId)
             .zip(addresses.iter().map(|at| Address::from(at.to_string())))
             .collect();
         let endpoints = nodes.iter().map(|(_, at)| group_address(at, CONTROLLER));
-        let config = shardctrler::ClerkConfig { deadline: LIMIT, ..Default::default() };
+        let mut config = shardctrler::ClerkConfig::default();
+        config.deadline = LIMIT;
         let controller = shardctrler::Clerk::new(caller(1), endpoints, config);
         Ok(Self { cluster, nodes, controller })
     }
@@ -101,8 +102,12 @@ impl Fleet {
     }
 
     /// Waits until every shard is where the newest configuration has it, on every node, and nowhere else.
-    pub(super) async fn settle(&self, clerk: &shardkv::Clerk) -> Result<Configuration, Missing> {
+    pub(super) async fn settle(
+        &mut self,
+        clerk: &shardkv::Clerk,
+    ) -> Result<Configuration, Missing> {
         let begun = Instant::now();
+        self.cluster.check()?;
         let config = self.controller.newest().await?;
         while !self.is_settled(clerk, &config).await {
             if begun.elapsed() > LIMIT {

@@ -25,18 +25,18 @@ const LARGE: u64 = 200_000;
 
 pub(crate) fn measure(plan: &Plan) -> Measured {
     load::on_one_thread(async {
-        let fleet = Fleet::start(&plan.dir)?;
+        let mut fleet = Fleet::start(&plan.dir)?;
         let clerks: Vec<shardkv::Clerk> = (10..14).map(|seed| fleet.clerk(seed)).collect();
         let mut points = Points::new();
-        let config = join(&fleet, &clerks, plan, &mut points).await?;
-        moves(&fleet, &clerks, &config, plan, &mut points).await?;
+        let config = join(&mut fleet, &clerks, plan, &mut points).await?;
+        moves(&mut fleet, &clerks, &config, plan, &mut points).await?;
         Ok(points)
     })?
 }
 
 /// One group, then two, and the time until the second serves.
 async fn join(
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     clerks: &[shardkv::Clerk],
     plan: &Plan,
     points: &mut Points,
@@ -97,7 +97,7 @@ async fn held(fleet: &Fleet, clerk: &shardkv::Clerk) -> Result<(f64, f64), Missi
 
 /// A small shard and a large one go to the second group and back, each under load.
 async fn moves(
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     clerks: &[shardkv::Clerk],
     config: &Configuration,
     plan: &Plan,
@@ -144,14 +144,15 @@ struct MoveSeen {
 }
 
 async fn moved(
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     clerks: &[shardkv::Clerk],
     keys: &Keys,
     other: &Keys,
     plan: &Plan,
 ) -> Result<MoveSeen, Missing> {
     let shard = fleet.controller().newest().await?.shard_of(&keys.key(0));
-    let (busy, others) = (Writers::start(clerks, CLIENTS, keys), Writers::start(clerks, OTHERS, other));
+    let (busy, others) =
+        (Writers::start(clerks, CLIENTS, keys), Writers::start(clerks, OTHERS, other));
     tokio::time::sleep(plan.warm).await;
     drop((busy.look(), others.look()));
     tokio::time::sleep(plan.measure).await;

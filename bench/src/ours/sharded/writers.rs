@@ -26,7 +26,7 @@ impl Keys {
 
     /// Puts all of them, in batches.
     pub(super) async fn fill(&self, clerk: &shardkv::Clerk) -> Result<(), Missing> {
-        const BATCH: u64 = 200;
+        const BATCH: u64 = 100;
         const AT_ONCE: usize = 8;
         let mut batches = tokio::task::JoinSet::new();
         for first in (0..self.count).step_by(BATCH as usize) {
