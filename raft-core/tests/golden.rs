@@ -438,4 +438,5 @@ scripts! {
     uncommitted_entries_of_a_dead_leader_are_replaced
     vote_waits_for_the_disk
     window_bounds_what_is_in_flight
+    who_leads_no_more_keeps_no_entries
 }

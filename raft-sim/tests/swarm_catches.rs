@@ -56,7 +56,7 @@ fn phases(plan: &Plan, cluster: &mut Cluster<Count>, tally: &mut Tally) -> Resul
             cluster.offer(leader, vec![7; 100]);
         }
     })?;
-    Liveness::of(&plan.setting).run(cluster, &plan.setting, &mut ward, tally)
+    Liveness::of(&plan.setting, &plan.faults).run(cluster, &plan.setting, &mut ward, tally)
 }
 
 impl Planned for LyingDisks {

@@ -139,6 +139,17 @@ fn disk_errors() {
 }
 
 #[test]
+fn minorities() {
+    let seen = alone(|f| {
+        *f = Faults { minority: f.minority.take(), ..Faults::default() };
+        f.minority.is_some()
+    });
+    let kinds = ["quorum only", "deaf minority", "mute minority"];
+    assert_eq!(kinds.map(|kind| seen.count(kind)).iter().sum::<u64>(), 5, "{seen}");
+    did_not_happen(&seen, &["kill", "partition"]);
+}
+
+#[test]
 fn both_wires_and_all_sizes_are_drawn() {
     let plans: Vec<CorePlan> = (1..200).map(|seed| CoreSuite.draw(seed, Scale::Short)).collect();
     for nodes in [1, 3, 5, 7] {

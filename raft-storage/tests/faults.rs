@@ -183,6 +183,38 @@ fn a_missing_file_is_named() {
     });
 }
 
+/// Whoever repairs it finds it as the crash has left it.
+#[test]
+fn a_directory_that_is_refused_is_left_as_it_is() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let wal = open(&disk).await.expect("open");
+        wal.write(vec![hard_state(1, 1)]).await.expect("write");
+        for index in 1..=5 {
+            let entry = vec![command(1, index, vec![1; 200])];
+            wal.write(vec![write(1, WriteOp::Append(entry))]).await.expect("write");
+        }
+        for index in [2, 3] {
+            take_snapshot(&wal, 1, id(1, index), vec![1]).await.expect("snapshot");
+            wal.write(vec![write(1, WriteOp::Compact(id(1, index)))]).await.expect("write");
+        }
+        wal.close().await;
+        drop(wal);
+        disk.set_contents("snapshot-0000000000000001-9.tmp", Some(vec![1]));
+        disk.set_contents("0000000000000099.wal.tmp", Some(vec![1]));
+        for lost in [".snap", ".wal"] {
+            let image = after(&disk, 1, Keep::Everything);
+            for name in image.names().iter().filter(|name| name.ends_with(lost)) {
+                image.set_contents(name, None);
+            }
+            let names = image.names();
+            let error = refusal(&image, IDENTITY).await.to_string();
+            assert!(error.contains("missing"), "{lost}: {error}");
+            assert_eq!(image.names(), names, "{lost}: changed");
+        }
+    });
+}
+
 #[test]
 fn a_damaged_snapshot_is_refused_at_open_or_when_read() {
     run(async {

@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use kv::{Clerk, ClerkConfig, ClerkError};
-use raft_core::Address;
-use raft_transport::{CallerConfig, TcpCaller, TokioNetwork};
+use kv::rpc::CallsConfig;
+use kv::{Appended, Versioned};
+use raft_core::{Address, Caller, GroupId};
+use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TokioNetwork, group_address};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -48,6 +49,63 @@ struct Args {
     timeout_ms: u64,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// `plain` or `sharded`.
+    #[arg(long, env = "SHARDKV_MODE", default_value = "sharded")]
+    mode: String,
+}
+
+type ClerkError = kv::ClerkError<shardkv::Refusal>;
+
+/// A client of either kind of cluster.
+#[derive(Clone)]
+enum Clerk {
+    Plain(kv::Clerk),
+    Sharded(shardkv::Clerk),
+}
+
+impl Clerk {
+    fn new(args: &Args, seed: u64) -> Self {
+        let caller = TcpCaller::new(CallerConfig::new(seed), Arc::new(TokioNetwork));
+        let caller: Arc<dyn Caller> = Arc::new(GroupCaller::new(Arc::new(caller)));
+        let deadline = Duration::from_millis(args.timeout_ms);
+        let endpoints = args.endpoints.iter().map(|at| Address::from(at.as_str()));
+        if args.mode == "plain" {
+            let mut config = kv::ClerkConfig::default();
+            (config.deadline, config.seed) = (deadline, seed);
+            return Self::Plain(kv::Clerk::new(caller, endpoints, config));
+        }
+        let mut config = shardctrler::ClerkConfig::default();
+        config.calls.seed = seed;
+        // The controller is group 0.
+        let endpoints = endpoints.map(|at| group_address(&at, GroupId(0)));
+        let controller = shardctrler::Clerk::new(caller.clone(), endpoints, config);
+        let mut config = shardkv::ClerkConfig::default();
+        (config.deadline, config.calls) = (deadline, CallsConfig::default());
+        config.calls.seed = seed;
+        Self::Sharded(shardkv::Clerk::new(caller, controller, config))
+    }
+
+    async fn append(&self, key: &[u8], value: &[u8]) -> Result<Appended, ClerkError> {
+        match self {
+            Self::Plain(clerk) => clerk.append(key, value).await.map_err(either),
+            Self::Sharded(clerk) => clerk.append(key, value).await,
+        }
+    }
+
+    async fn get(&self, key: &[u8]) -> Result<Option<Versioned>, ClerkError> {
+        match self {
+            Self::Plain(clerk) => clerk.get(key).await.map_err(either),
+            Self::Sharded(clerk) => clerk.get(key).await,
+        }
+    }
+}
+
+fn either(error: kv::ClerkError) -> ClerkError {
+    match error {
+        kv::ClerkError::Refused(refusal) => ClerkError::Refused(refusal.into()),
+        kv::ClerkError::NotDone(cause) => ClerkError::NotDone(cause),
+        kv::ClerkError::Unknown(cause) => ClerkError::Unknown(cause),
+    }
 }
 
 /// How many appends there are to a read.
@@ -64,12 +122,7 @@ async fn main() {
     let mut lanes = JoinSet::new();
     for number in 0..args.clerks {
         let seed = args.seed.wrapping_mul(1000).wrapping_add(number);
-        let caller = TcpCaller::new(CallerConfig::new(seed), Arc::new(TokioNetwork));
-        let mut config = ClerkConfig::default();
-        config.deadline = Duration::from_millis(args.timeout_ms);
-        config.seed = seed;
-        let endpoints = args.endpoints.iter().map(|at| Address::from(at.as_str()));
-        let clerk = Clerk::new(Arc::new(caller), endpoints, config);
+        let clerk = Clerk::new(&args, seed);
         for lane in 0..args.lanes {
             lanes.spawn(run(clerk.clone(), args.clone(), number, lane, ended.clone()));
         }
@@ -79,7 +132,8 @@ async fn main() {
 
 async fn run(clerk: Clerk, args: Args, number: u64, lane: u64, ended: watch::Receiver<bool>) {
     for count in 0_u64.. {
-        let key = format!("token/{lane:02}/{:06}", count / args.tokens_per_key);
+        // All keys of a lane are of one shard: its tokens have one order.
+        let key = format!("token/{{{lane:02}}}/{:06}", count / args.tokens_per_key);
         let token = format!("{number}.{lane}.{count};");
         let mut acknowledged = None;
         while !*ended.borrow() && acknowledged.is_none() {

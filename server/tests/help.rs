@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::run;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 26] = [
     "",
     "demo",
     "server",
@@ -18,6 +18,13 @@ const COMMANDS: [&str; 19] = [
     "cas",
     "scan",
     "status",
+    "shard",
+    "shard list",
+    "shard join",
+    "shard leave",
+    "shard move",
+    "shard query",
+    "shard rebalance",
     "import",
     "export",
     "bench",

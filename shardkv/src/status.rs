@@ -49,6 +49,7 @@ struct WireShard {
     bytes: u64,
     sessions: u64,
     changed: u64,
+    unequal: u32,
 }
 
 impl From<&NodeStatus> for WireStatus {
@@ -61,6 +62,7 @@ impl From<&NodeStatus> for WireStatus {
             bytes: it.bytes,
             sessions: it.sessions,
             changed: it.changed,
+            unequal: it.unequal,
         };
         Self {
             group: it.group.0,
@@ -92,6 +94,7 @@ impl From<WireStatus> for NodeStatus {
             bytes: it.bytes,
             sessions: it.sessions,
             changed: it.changed,
+            unequal: it.unequal,
         };
         Self {
             group: GroupId(it.group),

@@ -95,7 +95,13 @@ impl<P: Protocol> Calls<P> {
             }
             let limit = left.min(self.config.attempt_timeout);
             let Some(target) = self.prepare(&mut bytes, ticket, limit) else {
-                return Err(attempts.fail(Cause::NoEndpoint));
+                attempts.cause = Cause::NoEndpoint;
+                if !P::MOVES {
+                    return Err(attempts.fail(attempts.cause));
+                }
+                self.pause(attempts).await;
+                self.reroute(attempts, None).await;
+                continue;
             };
             let sent = bytes.freeze();
             let reply = timeout(limit, self.caller.call(&target, sent.clone())).await;

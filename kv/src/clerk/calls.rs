@@ -30,6 +30,10 @@ pub trait Protocol: Send + Sync + 'static {
     /// The most requests of one session that may be unacknowledged.
     const WINDOW: u16;
 
+    /// Whether what is asked for may move to where nobody has asked yet: then a request waits, within its
+    /// deadline, while no endpoint is known.
+    const MOVES: bool = false;
+
     /// The request that opens a session.
     fn open_session(&self) -> Vec<u8>;
 

@@ -319,8 +319,13 @@ impl Raft {
 
     /// Changes the role. The only place that does.
     fn transition(&mut self, role: RoleState) {
+        let led = matches!(self.role, RoleState::Leader(_));
         self.role = role;
         self.timer = ElectionTimer::new(&self.config, self.hard_state.term);
+        if let (true, Some(newest)) = (led, &self.snapshot) {
+            // What it kept for those who were getting a snapshot; its next one may be far.
+            self.forget_entries_behind(newest.last.index);
+        }
     }
 
     /// Follows in `term`, which is the current one or a later one.

@@ -1,4 +1,4 @@
-//! Leader completeness (paper, figure 3): a leader has every entry that was committed before it led.
+//! Leader completeness (paper, figure 3): a leader has every entry that leaders of earlier terms have committed.
 
 use super::Invariant;
 use crate::watch::{At, View};
@@ -14,13 +14,9 @@ impl Invariant for LeaderCompleteness {
         let (Some(term), Some(node)) = (view.step.leads, view.node(at.node)) else { return Ok(()) };
         // Its log was given to its store as a whole before the vote for itself.
         let log = &node.submitted;
-        match view
-            .committed
-            .iter()
-            .find(|(index, print)| print.term < term && !log.has(**index, print))
-        {
+        match view.committed_before(term).find(|(index, print)| !log.has(*index, print)) {
             Some((index, print)) => Err(format!(
-                "{:?} leads {term:?} without {index:?} of {:?}, which is committed",
+                "{:?} leads {term:?} without {index:?} of {:?}, which was committed before",
                 at.node, print.term
             )),
             None => Ok(()),

@@ -1,15 +1,14 @@
 //! The suite of the key/value service: production servers and clerks, and everything that goes wrong with nodes,
 //! and with clients as well.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::{Crew, Judged, KvCluster, KvConfig, KvLoad, Wrong};
 use crate::cluster::Wire;
 use crate::swarm::{
-    Dice, Failure, Faults, Floor, Liveness, Outcome, Planned, Recording, Scale, Setting, Tally,
-    Ward, check, safety,
+    Absence, Dice, Failure, Faults, Floor, Liveness, Outcome, Planned, Recording, Scale, Setting,
+    Tally, Ward, check, safety,
 };
 
 /// The suite of the key/value service.
@@ -114,7 +113,7 @@ impl Planned for KvSuite {
 }
 
 /// About half of what is there.
-const FLOORS: [(&str, u64); 30] = [
+const FLOORS: [(&str, u64); 32] = [
     ("append", 30_000),
     ("batch", 7000),
     ("cas swapped", 7000),
@@ -144,7 +143,9 @@ const FLOORS: [(&str, u64); 30] = [
     ("stopped by an I/O error", 1000),
     ("stopped by a full disk", 700),
     ("messages lost", 200_000),
-    ("quorum only, for clients", 100),
+    ("quorum only", 100),
+    ("deaf minority", 50),
+    ("mute minority", 50),
 ];
 
 fn add(coverage: &mut Tally, judged: &Judged) {
@@ -170,12 +171,12 @@ fn phases(
     // Clients keep their connections; those that were killed have left some behind.
     let killed = crew.counts().get("clients killed").copied().unwrap_or_default();
     let clients = plan.load.clients + killed as usize;
-    let liveness = Liveness { clients, ..Liveness::of(&plan.setting) };
+    let liveness = Liveness { clients, ..Liveness::of(&plan.setting, &plan.faults) };
     liveness.run(kv.nodes_mut(), &plan.setting, &mut ward, tally)?;
     Ok(kv.judge()?)
 }
 
-/// The faults have ended, but that a minority may be down: all calls of clients return.
+/// The faults have ended, but that a minority may take no part: all calls of clients return.
 fn serve(
     plan: &KvPlan,
     kv: &mut KvCluster,
@@ -184,13 +185,8 @@ fn serve(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let mut dice = Dice::new(plan.setting.seed, "serve");
-    let (nodes, minority) = (kv.nodes().len(), (kv.nodes().len() - 1) / 2);
-    let mut without = BTreeSet::new();
-    if minority > 0 && dice.percent(33) {
-        tally.one("quorum only, for clients");
-        without.extend(dice.shuffled(nodes).into_iter().take(1 + dice.index(minority)));
-    }
-    ward.discharge(kv.nodes_mut(), tally, &without);
+    let absence = Absence::draw(plan.faults.minority, &mut dice, kv.nodes());
+    absence.begin(kv.nodes_mut(), ward, tally);
     crew.calm(kv);
     let more = if plan.setting.wire == Wire::Streams { STREAMS_MORE } else { Duration::ZERO };
     let until = kv.nodes_mut().sim().now() + CALLS_MAX + more;
@@ -203,5 +199,6 @@ fn serve(
         ward.visit(kv.nodes_mut(), tally)?;
         check(kv.nodes_mut())?;
     }
+    absence.end(kv.nodes_mut(), ward, tally);
     Ok(())
 }

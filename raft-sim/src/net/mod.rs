@@ -222,6 +222,9 @@ impl SimNet {
             None => state.ports.remove(&host),
         };
         drop(state);
+        // A service that calls others holds the port that holds it.
+        let service = before.as_ref().and_then(|port| port.state().service.take());
+        drop(service);
         // Streams that were never accepted take the lock when they are dropped.
         drop(before);
     }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use raft_core::node::GroupStatus;
 use raft_core::{Config, Entry, LogId, LogIndex, NodeId, Role, StateMachine};
 
+use super::absence::{Absence, Minority};
 use super::dice::Dice;
+use super::faults::Faults;
 use super::safety::check;
 use super::setting::Setting;
 use super::suite::Failure;
@@ -21,6 +23,8 @@ pub struct Liveness {
     /// A quorum agrees on a leader: ten election timeouts, each of up to twice its least; and over streams the
     /// time until broken ones are noticed and dialled again.
     pub leader: Duration,
+    /// For so long it stays leader, whatever a minority does that takes no part.
+    pub steady: Duration,
     /// What is proposed then is applied by all that run.
     pub commit: Duration,
     /// All nodes have applied the same.
@@ -29,6 +33,8 @@ pub struct Liveness {
     pub compaction: Duration,
     /// Clients that may be connected to every node.
     pub clients: usize,
+    /// Who takes no part at first.
+    pub minority: Option<Minority>,
 }
 
 /// Ticks of an election timeout in a [`Cluster`], at least.
@@ -39,21 +45,23 @@ const PROPOSALS: u64 = 10;
 const STEP: Duration = Duration::from_millis(20);
 
 impl Liveness {
-    /// For clusters like this.
-    pub fn of(setting: &Setting) -> Self {
+    /// For clusters like this, after these faults.
+    pub fn of(setting: &Setting, faults: &Faults) -> Self {
         let timeouts = setting.cluster().tick * ELECTION_TICKS * 2 * 10;
         let seconds = Duration::from_secs;
         let streams = if setting.wire == Wire::Streams { seconds(6) } else { seconds(0) };
         Self {
             leader: timeouts + streams,
+            steady: timeouts / 2,
             commit: seconds(10),
             convergence: seconds(60),
             compaction: seconds(20),
             clients: 0,
+            minority: faults.minority,
         }
     }
 
-    /// Runs the phase. One in three seeds leaves a minority down at first.
+    /// Runs the phase.
     ///
     /// # Errors
     /// What did not happen in time, or what was broken.
@@ -65,20 +73,15 @@ impl Liveness {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let mut dice = Dice::new(setting.seed, "liveness");
-        let minority = (cluster.len() - 1) / 2;
-        let mut without = BTreeSet::new();
-        if minority > 0 && dice.percent(33) {
-            tally.one("quorum only");
-            let count = 1 + dice.index(minority);
-            without.extend(dice.shuffled(cluster.len()).into_iter().take(count));
-        }
-        ward.discharge(cluster, tally, &without);
+        let absence = Absence::draw(self.minority, &mut dice, cluster);
+        absence.begin(cluster, ward, tally);
         let mut living = Living { cluster, ward, tally };
-        self.serve(&mut living, &without)?;
-        if !without.is_empty() {
+        self.serve(&mut living, |at| !absence.has(at))?;
+        self.steady(&mut living)?;
+        if absence.is_any() {
             let Living { cluster, ward, tally } = &mut living;
-            ward.discharge(cluster, tally, &BTreeSet::new());
-            self.serve(&mut living, &BTreeSet::new())?;
+            absence.end(cluster, ward, tally);
+            self.serve(&mut living, |_| true)?;
         }
         self.converge(&mut living)?;
         self.tidy(&mut living, setting)
@@ -88,7 +91,7 @@ impl Liveness {
     fn serve<S: StateMachine>(
         self,
         living: &mut Living<'_, S>,
-        without: &BTreeSet<usize>,
+        takes_part: impl Fn(usize) -> bool,
     ) -> Result<(), Failure> {
         living.wait("liveness-leader", self.leader, |c| leader_of_quorum(c).is_some())?;
         // A node that is far behind gets a snapshot or a long log first.
@@ -97,8 +100,8 @@ impl Liveness {
         loop {
             let last = living.propose(PROPOSALS, 20, self.commit)?;
             let everywhere = |c: &Cluster<S>| {
-                let mut others = (0..c.len()).filter(|at| !without.contains(at));
-                others.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
+                let mut all = (0..c.len()).filter(|at| takes_part(*at));
+                all.all(|at| applied(c, at).is_some_and(|index| index >= last.index))
             };
             // Another leader may not have them: then they are lost, and others are proposed.
             let replaced = |c: &Cluster<S>| c.leaders().iter().any(|(_, term)| *term > last.term);
@@ -108,6 +111,28 @@ impl Liveness {
                 return Ok(());
             }
         }
+    }
+
+    /// Nobody deposes a leader that serves, and nobody who takes no part reaches for a later term meanwhile: it would
+    /// depose the leader when it is back.
+    fn steady<S: StateMachine>(self, living: &mut Living<'_, S>) -> Result<(), Failure> {
+        let term = |c: &Cluster<S>, at: usize| c.status(at).map(|status| status.term);
+        let leader = |c: &Cluster<S>| Some((c.leader()?, term(c, c.leader()?)?));
+        let first = leader(living.cluster);
+        let reached = first.map(|(_, term)| term);
+        let nodes = 0..living.cluster.len();
+        let terms: Vec<_> = nodes.clone().map(|at| term(living.cluster, at).max(reached)).collect();
+        let until = living.cluster.sim().now() + self.steady;
+        while living.cluster.sim().now() < until {
+            living.step()?;
+        }
+        let last = leader(living.cluster);
+        let later = nodes.into_iter().find(|at| term(living.cluster, *at) > terms[*at]);
+        if last == first && later.is_none() {
+            return Ok(());
+        }
+        let what = format!("{first:?} led, then {last:?}: {}", describe(living.cluster));
+        Err(Failure::new("liveness-steady", what))
     }
 
     fn converge<S: StateMachine>(self, living: &mut Living<'_, S>) -> Result<(), Failure> {

@@ -12,6 +12,7 @@
 //! A run that fails is minimised: fault classes are switched off, and the run made smaller, while it still fails by
 //! the same invariant. A [`Suite`] is a kind of run; most are [`Planned`].
 
+mod absence;
 mod campaign;
 pub mod core;
 mod dice;
@@ -24,6 +25,7 @@ mod suite;
 mod tally;
 mod ward;
 
+pub use self::absence::{Absence, Minority};
 pub use self::campaign::{Campaign, Order, Seeds, Totals};
 pub use self::dice::{Dice, Span, millis};
 pub use self::faults::{

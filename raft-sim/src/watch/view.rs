@@ -94,6 +94,9 @@ pub struct View {
     pub committed: BTreeMap<LogIndex, Print>,
     /// The highest commit index that was ever shown.
     pub commit: LogIndex,
+    /// The last entry that was committed by the leader of a term, or before. Who shows a commit index and does
+    /// not lead may have it from the newest leader.
+    pub committed_by: BTreeMap<Term, LogIndex>,
     /// The chain after each command that was ever applied, from the last one at or before [`Self::floor`] on.
     pub chains: BTreeMap<LogIndex, Chain>,
     /// What is before this index is forgotten: no node's log has it any more.
@@ -305,6 +308,8 @@ impl View {
     fn commit(&mut self, node: NodeId, claim: Claim) {
         let (from, to) = (self.commit.next(), claim.index);
         self.commit = to;
+        let newest = self.leaders.keys().next_back().copied().unwrap_or_default();
+        self.committed_by.insert(claim.leading.unwrap_or(newest), to);
         let has = |node: &&NodeView| {
             let here = node.durable.entries.get(&to);
             here.is_some() && here == claim.durable.as_ref() && node.durable.compacted.index < from
@@ -333,6 +338,13 @@ impl View {
         forget_before(&mut self.committed, floor);
         let kept = self.chains.range(..=floor).next_back().map(|(index, _)| *index);
         forget_before(&mut self.chains, kept.unwrap_or(LogIndex::ZERO));
+    }
+
+    /// What leaders of earlier terms than `term` have committed.
+    pub fn committed_before(&self, term: Term) -> impl Iterator<Item = (LogIndex, Print)> + '_ {
+        let last = self.committed_by.range(..term).map(|(_, index)| *index).max();
+        let upto = self.committed.range(..=last.unwrap_or_default());
+        upto.map(|(index, print)| (*index, *print))
     }
 
     /// The commands that are known to be committed in the open range between two indexes.

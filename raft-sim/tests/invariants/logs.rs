@@ -44,6 +44,18 @@ fn leader_completeness() {
 }
 
 #[test]
+fn leader_completeness_of_a_leader_that_is_late() {
+    // Node 3 wins term 2 with its own vote and that of 2, and is not heard of before term 3, in which node 1 commits
+    // an entry of term 1.
+    let mut story = Story::with_leader();
+    story.append(1, vec![noop(1, 1), entry(1, 2)]);
+    story.hard_state(3, 2, 3).hard_state(2, 2, 3);
+    story.elect(1, 3, &[1, 2]);
+    story.append(1, vec![noop(3, 3)]).append(2, vec![noop(1, 1), entry(1, 2), noop(3, 3)]);
+    story.heartbeat(1, 3, 3).heartbeat(3, 2, 0).holds();
+}
+
+#[test]
 fn leader_completeness_counts_what_a_snapshot_has() {
     let mut story = Story::with_entries();
     let content = story.content(1, 3);

@@ -12,6 +12,7 @@ use raft_sim::net::{HostId, Kind, Letter, Verdict};
 use raft_sim::{Cluster, Keep, Sim};
 use raft_storage::MemoryStorage;
 
+use super::ledger::Ledger;
 use super::support::*;
 
 /// Three nodes: `a` and `b` are candidates of the same term, and `voter` has not voted in it. Nobody's

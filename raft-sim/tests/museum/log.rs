@@ -8,6 +8,7 @@ use raft_sim::disk::{OpKind, SyncGate};
 use raft_sim::net::{HostId, Kind, PerMille, Verdict};
 use raft_sim::{Cluster, ClusterConfig, Keep};
 
+use super::ledger::{Ledger, check_commit};
 use super::support::*;
 
 /// Museum 6: for every size of a group and every number of followers whose answers arrive.

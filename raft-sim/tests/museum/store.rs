@@ -1,4 +1,5 @@
-//! The log on a disk, without a cluster around it: entries 21 and 22 of the museum.
+//! The log on a disk, without a cluster around it: entries 21 and 22 of the museum, and items 48 and 49 of the
+//! catalogue.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,7 @@ use raft_core::{
     ClusterId, Entry, GroupId, HardState, Incarnation, LogId, LogIndex, Membership, NodeId,
     Payload, Persisted, SnapshotMeta, Storage, StorageError, Term, Write, WriteOp, WriteSeq,
 };
-use raft_sim::disk::Image;
+use raft_sim::disk::{Failure, Image, OpKind};
 use raft_sim::{Keep, SimDisk};
 use raft_storage::{Identity, InspectedRecord, RecordKind, Wal, WalOptions, inspect_wal};
 
@@ -240,4 +241,62 @@ fn m22_a_torn_batch_is_cut() {
         let last = persisted.log.last().map(|entry| entry.id.index.0);
         assert_eq!(last, Some(LAST + u64::from(kept == length)), "{kept} bytes");
     }
+}
+
+/// What a log may be read as when a disk has done something else than it said: nothing that is not so. Gives whether
+/// it was read.
+fn is_read_rightly(disk: &SimDisk, least: u64, place: &str) -> bool {
+    disk.unmount();
+    let Ok(persisted) = run(load(disk)) else { return false };
+    let last = persisted.log.last().map_or(persisted.compacted.index, |entry| entry.id.index);
+    assert!(last.0 >= least, "{place}: {last}, and {least} was acknowledged");
+    for entry in &persisted.log {
+        let Payload::Command(command) = &entry.payload else { panic!("{place}: {entry:?}") };
+        assert_eq!(command[..], vec![entry.id.index.0 as u8; 150], "{place}");
+    }
+    true
+}
+
+/// Item 48: a write goes to another place, whole and with its checksums. It is noticed, at the latest at the next
+/// start; only the last batch may be taken for a torn one, and with it the one that it has overwritten.
+#[test]
+fn c48_a_misdirected_write_is_never_believed() {
+    let whole = SimDisk::new(1);
+    run(fill(&whole, &Acked::default())).expect("nothing fails");
+    let (mut read, mut refused) = (0, 0);
+    for nth in 1..=whole.count(OpKind::Write) {
+        for offset in [0, 512, 726, 1536] {
+            let (disk, acked) = (SimDisk::new(nth), Acked::default());
+            disk.fail(OpKind::Write, nth, Failure::Misdirected(offset));
+            let noticed = run(fill(&disk, &acked)).is_err();
+            let least = lock(&acked).saturating_sub(2);
+            match is_read_rightly(&disk, least, &format!("write {nth} to {offset}")) {
+                true => read += 1,
+                false => refused += 1,
+            }
+            refused += u64::from(noticed);
+        }
+    }
+    assert!(read > 20 && refused > 100, "{read} read, {refused} refused");
+}
+
+/// Item 49: a read gets what stands somewhere else. The store is refused or right, and what is on the disk stays.
+#[test]
+fn c49_a_misdirected_read_is_never_believed() {
+    let whole = SimDisk::new(1);
+    run(fill(&whole, &Acked::default())).expect("nothing fails");
+    let image = whole.image();
+    let counting = SimDisk::of_image(1, &image);
+    run(load(&counting)).expect("opens");
+    let reads = counting.count(OpKind::Read);
+    let mut refused = 0;
+    for nth in 1..=reads {
+        for offset in [0, 4, 512, 726, 2048] {
+            let (disk, place) = (SimDisk::of_image(1, &image), format!("read {nth} at {offset}"));
+            disk.fail(OpKind::Read, nth, Failure::Misdirected(offset));
+            refused += u64::from(!is_read_rightly(&disk, 50, &place));
+            assert!(is_read_rightly(&disk, 50, &place), "{place}: refused afterwards");
+        }
+    }
+    assert!(reads > 5 && refused > 3 * reads, "{refused} refused of {reads} reads");
 }

@@ -1,18 +1,14 @@
-//! What the exhibits share: a journal as state machine, a client that remembers what it was promised, and a
-//! ledger of the votes on the wire.
+//! What the exhibits share: a journal as state machine, and a client that remembers what it was promised.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use raft_core::node::{Applied, ProposalError, QueryError};
 use raft_core::{
-    AppendEntriesReply, AppendOutcome, Command, Envelope, LogIndex, Message, NodeId, Restore,
-    RestoreError, Role, SnapshotSource, StateMachine, Term, Whole,
+    Command, LogIndex, Restore, RestoreError, Role, SnapshotSource, StateMachine, Term, Whole,
 };
-use raft_sim::cluster::GROUP;
-use raft_sim::net::{HostId, Letter, Verdict};
-use raft_sim::watch::Watch;
+use raft_sim::net::{Letter, Verdict};
 use raft_sim::{Cluster, ClusterConfig};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -23,7 +19,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
 
 /// Runs an exhibit under so many seeds; a failure names the seed.
-pub(crate) fn each_seed(count: u64, exhibit: impl Fn(u64)) {
+pub(crate) fn each_seed(count: u64, mut exhibit: impl FnMut(u64)) {
     for seed in 1..=count {
         let _named = Named(seed);
         exhibit(seed);
@@ -272,130 +268,6 @@ pub(crate) fn settle(cluster: &mut Cluster<Journal>, client: &mut Client) {
     let there: BTreeSet<u64> = journal.numbers().into_iter().collect();
     let lost: Vec<u64> = acked.into_iter().filter(|number| !there.contains(number)).collect();
     assert!(lost.is_empty(), "answered and lost: {lost:?}");
-}
-
-/// What nodes promised each other, as it left them: votes and acknowledgements.
-#[derive(Clone)]
-pub(crate) struct Ledger {
-    watch: Watch,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    /// By voter and term: for whom, and what. A voter may repeat itself.
-    votes: BTreeMap<(HostId, Term), BTreeSet<(HostId, bool)>>,
-    acknowledgements: u64,
-    /// The first acknowledgement of something that was not on the disk.
-    broken: Option<String>,
-}
-
-impl Ledger {
-    /// Has `rule` decide about everything that is sent, and writes promises down.
-    pub(crate) fn keep<S: StateMachine>(
-        cluster: &Cluster<S>,
-        mut rule: impl FnMut(&Letter<'_>) -> Verdict + Send + 'static,
-    ) -> Self {
-        let ledger = Self { watch: cluster.watch().clone(), state: Arc::default() };
-        let book = ledger.clone();
-        cluster.net().set_filter(move |letter| {
-            book.note(letter);
-            rule(letter)
-        });
-        ledger
-    }
-
-    fn note(&self, letter: &Letter<'_>) {
-        let Some(Envelope { from, to, term, message, .. }) = letter.envelope else { return };
-        let mut state = lock(&self.state);
-        match message {
-            Message::RequestVoteReply(reply) => {
-                let votes = state.votes.entry((letter.from, *term)).or_default();
-                votes.insert((letter.to, reply.granted));
-            }
-            Message::AppendEntriesReply(AppendEntriesReply {
-                outcome: AppendOutcome::Accepted { matched },
-                ..
-            }) => {
-                state.acknowledgements += 1;
-                let (here, there) = self.watch.view(GROUP, |view| {
-                    let here = view.node(*from).and_then(|node| node.durable.term_at(*matched));
-                    (here, view.node(*to).and_then(|node| node.submitted.term_at(*matched)))
-                });
-                // What the leader has compacted is not known here.
-                if matched.0 > 0 && there.is_some() && here != there {
-                    let what = format!(
-                        "{from} acknowledged {matched} to {to} in {term} and has {here:?} there, \
-                         not {there:?}"
-                    );
-                    state.broken.get_or_insert(what);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// To whom `voter` gave its vote in a term.
-    pub(crate) fn vote(&self, voter: HostId, term: Term) -> Vec<HostId> {
-        self.said(voter, term, true)
-    }
-
-    /// Whom `voter` refused in a term.
-    pub(crate) fn refused(&self, voter: HostId, term: Term) -> Vec<HostId> {
-        self.said(voter, term, false)
-    }
-
-    fn said(&self, voter: HostId, term: Term, granted: bool) -> Vec<HostId> {
-        let state = lock(&self.state);
-        let votes = state.votes.get(&(voter, term)).into_iter().flatten();
-        votes.filter(|(_, said)| *said == granted).map(|(to, _)| *to).collect()
-    }
-
-    /// How many times entries were acknowledged.
-    pub(crate) fn acknowledgements(&self) -> u64 {
-        lock(&self.state).acknowledgements
-    }
-
-    /// Nobody gave two votes in a term or acknowledged what was not on its disk, and everybody who led a term
-    /// after `since` had the votes of a majority in it.
-    pub(crate) fn check<S: StateMachine>(&self, cluster: &Cluster<S>, since: Term) {
-        let state = lock(&self.state);
-        assert_eq!(state.broken, None);
-        let mut gained: BTreeMap<(HostId, Term), u64> = BTreeMap::new();
-        for ((voter, term), votes) in &state.votes {
-            let given: Vec<&HostId> =
-                votes.iter().filter(|(_, granted)| *granted).map(|(to, _)| to).collect();
-            assert!(given.len() < 2, "{voter:?} voted for {given:?} in {term}");
-            for to in given {
-                *gained.entry((*to, *term)).or_default() += 1;
-            }
-        }
-        let leaders: Vec<(Term, NodeId)> = cluster
-            .watch()
-            .view(GROUP, |view| view.leaders.iter().map(|(term, node)| (*term, *node)).collect());
-        for (term, node) in leaders.into_iter().filter(|(term, _)| *term > since) {
-            let host = cluster.host(node.0 as usize - 1);
-            let votes = gained.get(&(host, term)).copied().unwrap_or_default() + 1;
-            let needed = cluster.len() as u64 / 2 + 1;
-            assert!(votes >= needed, "{node} led {term} with {votes} votes");
-        }
-    }
-}
-
-/// Everything that a leader calls committed is on a majority of the disks.
-pub(crate) fn check_commit(cluster: &Cluster<Journal>) {
-    for (leader, _) in cluster.leaders() {
-        let commit = cluster.status(leader).map_or(LogIndex::ZERO, |status| status.commit);
-        let mut copies: BTreeMap<Term, usize> = BTreeMap::new();
-        for at in 0..cluster.len() {
-            let term = cluster.watch().view(GROUP, |view| {
-                view.node(cluster.id(at)).and_then(|node| node.durable.term_at(commit))
-            });
-            term.into_iter().for_each(|term| *copies.entry(term).or_default() += 1);
-        }
-        let enough = copies.values().any(|count| *count > cluster.len() / 2);
-        assert!(enough || commit == LogIndex::ZERO, "{commit} is committed, on disks: {copies:?}");
-    }
 }
 
 /// Everything passes.

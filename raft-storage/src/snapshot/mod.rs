@@ -35,6 +35,8 @@ pub(crate) struct SnapshotStore {
     health: Arc<Health>,
     /// Whoever reads one of these files shares its `Arc`.
     newest: Mutex<BTreeMap<GroupId, Arc<SnapshotMeta>>>,
+    /// Found at open: temporary files, and snapshots that a newer one has replaced.
+    left_over: Mutex<Vec<String>>,
     temps: AtomicU64,
     has_spare: AtomicBool,
     /// One file gets its final name at a time.
@@ -42,7 +44,7 @@ pub(crate) struct SnapshotStore {
 }
 
 impl SnapshotStore {
-    /// Finds the newest snapshot of each group and removes what is left over.
+    /// Finds the newest snapshot of each group. Removes nothing: the directory may yet be refused.
     pub(crate) async fn open(
         disk: Arc<dyn Disk>,
         lock: DiskLock,
@@ -67,14 +69,20 @@ impl SnapshotStore {
         for (group, id) in last {
             newest.insert(group, Arc::new(Self::check(&*disk, group, id).await?));
         }
-        // Only now: nothing is removed from a directory that is refused.
-        for name in &old {
-            disk.remove(name).await?;
-        }
-        let newest = Mutex::new(newest);
+        let (newest, left_over) = (Mutex::new(newest), Mutex::new(old));
         let (temps, has_spare) = (AtomicU64::new(0), AtomicBool::new(false));
         let installing = tokio::sync::Mutex::new(());
-        Ok(Self { disk, lock, health, newest, temps, has_spare, installing })
+        Ok(Self { disk, lock, health, newest, left_over, temps, has_spare, installing })
+    }
+
+    /// Removes what is left over from before. Called once the directory is accepted.
+    pub(crate) async fn tidy(&self) -> Result<(), DiskError> {
+        let names =
+            std::mem::take(&mut *self.left_over.lock().unwrap_or_else(PoisonError::into_inner));
+        for name in &names {
+            self.disk.remove(name).await?;
+        }
+        Ok(())
     }
 
     async fn check(

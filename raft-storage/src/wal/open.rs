@@ -59,6 +59,10 @@ pub(crate) async fn open(
         }
     };
     let mut recovered = recover(&*disk, identity.incarnation).await?;
+    if recovered.segments.is_empty() && recovered.unused.is_empty() {
+        let reason = "the log is missing: there is no segment";
+        return Err(super::corrupt(segment_name(1), 0, reason));
+    }
     let health = Arc::new(Health::default());
     let snapshots =
         SnapshotStore::open(Arc::clone(&disk), lock.clone(), Arc::clone(&health)).await?;
@@ -74,10 +78,10 @@ pub(crate) async fn open(
             discarded.push((*group, last));
         }
     }
-    // From here on the directory is accepted, and may be changed. What a killed process left unsynced was
-    // read all the same, and will be answered for: so it has to be durable first.
-    disk.sync_dir().await?;
+    // From here on the directory is accepted, and may be changed.
     let active = resume(&workshop, &mut recovered).await?;
+    // What replaces them is durable under its name by now.
+    snapshots.tidy().await?;
     let mut ledger = Ledger::default();
     for (sequence, end) in &recovered.segments {
         ledger.segments.push_back(SegmentUse { end: *end, ..SegmentUse::new(*sequence) });
@@ -150,16 +154,9 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
             disk.remove(&name).await?;
         }
     }
-    // An earlier process may have died between a rename and this.
+    // An earlier process may have died between a rename and this; what was found under the name is answered for.
     disk.sync_dir().await?;
     if recovered.segments.is_empty() {
-        if recovered.unused.is_empty() {
-            return Err(super::corrupt(
-                segment_name(1),
-                0,
-                "the log is missing: there is no segment",
-            ));
-        }
         recovered.segments.push((recovered.unused.remove(0), SEGMENT_HEADER_BYTES));
     }
     // The newest first: a crash in between leaves no gap.
@@ -169,14 +166,9 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     }
     let (sequence, position) = recovered.segments.last().copied().unwrap_or_default();
     let file = disk.open(&segment_name(sequence), OpenMode::Write).await?;
-    if position > SEGMENT_HEADER_BYTES {
-        rewrite(&*file, recovered.last_batch, position).await?;
-    }
+    rewrite(&*file, &recovered.last_batch, position).await?;
     let filled = match recovered.tail {
-        Tail::Clean { len } => {
-            file.sync().await?;
-            len
-        }
+        Tail::Clean { len } => len,
         Tail::Dirty { len } => {
             let mut at = position;
             while at < len {
@@ -192,22 +184,18 @@ async fn resume(workshop: &Workshop, recovered: &mut Recovered) -> Result<Segmen
     Ok(Segment { sequence, file, salt, position, filled })
 }
 
-/// Writes what is in a file there once more, so that a sync makes it durable.
+/// Writes the last batch once more where it stands, so that a sync makes it durable: as it was verified, and not as
+/// the disk would give it now.
 ///
 /// That the last batch can be read does not mean that it is on the disk: an earlier process may have been killed
 /// before it synced, or its sync has failed. In the second case a sync alone would change nothing, because the
 /// system takes the pages for clean from then on (ATC'20, "Can Applications Recover from fsync Failures?"). The
 /// node is about to promise to others what was read, so it has to be there.
-async fn rewrite(file: &dyn DiskFile, begin: u64, end: u64) -> Result<(), StorageError> {
-    let mut at = begin;
-    while at < end {
-        let bytes = file.read_at(at, (end - at).min(PIECE_BYTES)).await?;
-        if bytes.is_empty() {
-            return Err(StorageError::Failed { reason: "the log became shorter".to_owned() });
-        }
-        let step = bytes.len() as u64;
-        file.write_at(at, bytes.into(), Durability::Cached).await?;
-        at += step;
+async fn rewrite(file: &dyn DiskFile, batch: &[u8], end: u64) -> Result<(), StorageError> {
+    let mut at = end - batch.len() as u64;
+    for piece in batch.chunks(PIECE_BYTES as usize) {
+        file.write_at(at, piece.to_vec(), Durability::Cached).await?;
+        at += piece.len() as u64;
     }
     Ok(())
 }

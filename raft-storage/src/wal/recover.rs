@@ -25,8 +25,8 @@ pub(crate) struct Recovered {
     pub(crate) groups: BTreeMap<GroupId, GroupReplay>,
     /// The segments that hold batches and where each ends, oldest first.
     pub(crate) segments: Vec<(u64, u64)>,
-    /// Where the last batch begins, in the last of them.
-    pub(crate) last_batch: u64,
+    /// The last batch, as it was verified, with which the last of them ends.
+    pub(crate) last_batch: Vec<u8>,
     /// Segments after them: prepared ahead, or begun by a batch that was torn.
     pub(crate) unused: Vec<u64>,
     /// The batch that is due.
@@ -61,7 +61,7 @@ pub(crate) async fn recover(
         recovered: Recovered {
             groups: BTreeMap::new(),
             segments: Vec::new(),
-            last_batch: 0,
+            last_batch: Vec::new(),
             unused: Vec::new(),
             next_batch: 1,
             tail: Tail::Clean { len: 0 },
@@ -104,12 +104,12 @@ async fn segments(disk: &dyn Disk) -> Result<Vec<u64>, StorageError> {
 
 impl Walk {
     fn segment(&mut self, segment: &SegmentBytes) -> Result<(), StorageError> {
-        let mut position = SEGMENT_HEADER_BYTES;
+        let (mut position, mut last) = (SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES);
         let flaw = loop {
             match segment.batch_at(position) {
                 Ok(batch) => {
                     self.expect(segment, &batch)?;
-                    self.recovered.last_batch = position;
+                    last = position;
                     self.replay(segment, batch)?;
                     position = batch.end();
                 }
@@ -138,6 +138,7 @@ impl Walk {
             self.recovered.unused.push(segment.sequence);
             return Ok(());
         }
+        self.recovered.last_batch = segment.bytes[last as usize..position as usize].to_vec();
         self.recovered.segments.push((segment.sequence, position));
         self.open_end = Some((segment.name(), flaw));
         Ok(())

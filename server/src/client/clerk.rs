@@ -40,6 +40,8 @@ pub(crate) fn clerk(connect: &Connect, in_flight: usize) -> Clerk {
             config.calls.in_flight_max = in_flight;
             config.calls.seed = entropy();
             config.limits = limits_max();
+            // So that it is known in time why the controller does not answer.
+            config.controller_timeout = config.controller_timeout.min(connect.timeout.0 / 4 * 3);
             let caller = caller();
             let controller = controller(connect, caller.clone());
             Clerk::Sharded(shardkv::Clerk::new(caller, controller, config))

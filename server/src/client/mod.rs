@@ -59,7 +59,7 @@ pub(crate) fn failure<R: Remedy>(error: kv::ClerkError<R>, connect: &Connect) ->
                          {endpoints}, and --endpoints gives others"
                     ),
                     Cause::Protocol => other_mode(connect),
-                    Cause::WrongGroup => {
+                    Cause::WrongGroup | Cause::NoEndpoint => {
                         "no group has that shard, or it is moving: `shardkv shard \
                                           list` shows where it is"
                             .to_owned()

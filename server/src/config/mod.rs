@@ -11,7 +11,7 @@ mod peers;
 mod settings;
 mod show;
 
-pub(crate) use groups::{CONTROLLER, Mode, PLAIN};
+pub(crate) use groups::{CONTROLLER, Groups, Mode, PLAIN};
 pub(crate) use peers::{HostPort, Peers};
 pub(crate) use settings::{Config, ServerFlags};
 
@@ -23,7 +23,6 @@ use raft_core::NodeId;
 
 use crate::cli::LogFlags;
 use crate::exit::Failure;
-use groups::Groups;
 
 /// The sample file, as `shardkv config example` prints it.
 pub(crate) const EXAMPLE: &str = include_str!("../../shardkv.example.toml");

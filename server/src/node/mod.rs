@@ -5,6 +5,7 @@
 
 mod book;
 mod describe;
+mod remember;
 mod setup;
 mod sharded;
 
@@ -79,6 +80,7 @@ impl OpenNode {
         let wal = Wal::open(Arc::new(disk), wanted, WalOptions::default()).await;
         let wal = wal.map_err(unusable)?;
         check_groups(&config, &wal.groups().await.map_err(unusable)?)?;
+        remember::check(&config)?;
         let identity = wal.identity();
         if wal.origin() == DirectoryOrigin::Created {
             tracing::info!(dir = %dir.display(), "made a new data directory");

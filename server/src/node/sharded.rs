@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::rpc::{self, Fault, Hint};
 use raft_core::node::{Group, Node};
-use raft_core::{Address, Caller, ClusterId, GroupId, Membership, NodeId, Service, StateMachine};
+use raft_core::{Address, Caller, ClusterId, GroupId, NodeId, Service, StateMachine};
 use raft_transport::{
     CallerConfig, GroupCaller, GroupServices, Stray, TcpCaller, TokioNetwork, group_address,
 };
@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use super::AddressBook;
 use super::describe::{Describer, Known, Local, NODE};
-use super::setup::{group_config, listed, not_started, store_config};
+use super::setup::{group_config, not_started, store_config};
 use super::{Roles, Running};
 use crate::client::entropy;
 use crate::config::{CONTROLLER, Config};
@@ -91,18 +91,7 @@ impl Starting<'_> {
     ) -> Result<Group<S>, Failure> {
         let nodes: Vec<_> = self.places[&group].iter().map(|(node, _)| *node).collect();
         let config = group_config(self.config, self.id, group, &nodes);
-        let replica = self.node.add_group(config, machine).await.map_err(not_started)?;
-        let found = replica.status().membership;
-        match *found == Membership::of_voters(nodes.iter().copied()) {
-            true => Ok(replica),
-            false => Err(Failure::refused(format!(
-                "the log of group {} says that its nodes are {}, and `groups` says {}",
-                group.0,
-                listed(found.members().map(|node| node.0)),
-                listed(nodes.iter().map(|node| node.0)),
-            ))
-            .hint("give the group the nodes in `groups` that it was made with")),
-        }
+        self.node.add_group(config, machine).await.map_err(not_started)
     }
 
     fn controller(&self, replica: &Group<Controller>) -> ControllerServer {

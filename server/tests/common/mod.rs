@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time")]
 
+pub mod fleet;
+
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;

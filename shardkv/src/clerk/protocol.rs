@@ -21,6 +21,7 @@ pub(super) struct Sharded {
 impl Protocol for Sharded {
     type Refusal = Refusal;
     const WINDOW: u16 = SESSION_WINDOW;
+    const MOVES: bool = true;
 
     fn open_session(&self) -> Vec<u8> {
         wire::shard_request(Kind::OpenSession, self.shard, 0)

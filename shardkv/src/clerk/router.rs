@@ -31,6 +31,8 @@ struct Known {
     /// Where groups were that have left: they may still have shards.
     former: BTreeMap<GroupId, Vec<Address>>,
     asked: Option<Instant>,
+    /// Why the controller did not answer last.
+    cause: Option<Cause>,
 }
 
 impl Router {
@@ -54,7 +56,7 @@ impl Router {
                 return Ok(config.shard_count());
             }
             if Instant::now() >= deadline {
-                return Err(Error::NotDone(Cause::NoLeader));
+                return Err(Error::NotDone(self.known().cause.unwrap_or(Cause::NoLeader)));
             }
             let asked = tokio::time::timeout_at(deadline, self.refresh(ConfigNumber::ZERO)).await;
             if asked.is_err() || self.configuration().is_none() {
@@ -127,8 +129,10 @@ impl Router {
             return;
         }
         self.known().asked = Some(Instant::now());
-        if let Ok(config) = self.controller.newest().await {
-            self.known().learn(config);
+        match self.controller.newest().await {
+            Ok(config) => self.known().learn(config),
+            Err(Error::NotDone(cause)) => self.known().cause = Some(cause),
+            Err(_) => {}
         }
     }
 }

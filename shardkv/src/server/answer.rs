@@ -54,9 +54,7 @@ impl<R: Replica> Shared<R> {
         self.check_leads()?;
         let shard = self.shard_of(write.ops().iter().map(kv::Op::key))?;
         self.gate(shard, deadline).await?;
-        if self.local().slowed.contains(&shard) {
-            return Err(Fault::Overloaded);
-        }
+        self.check_pace(shard)?;
         self.propose(shard, rpc::from_body(self.stamp(shard), body), deadline).await
     }
 
@@ -64,9 +62,18 @@ impl<R: Replica> Shared<R> {
         let shard = take_shard(&mut body).map_err(malformed)?;
         self.check_leads()?;
         self.gate(shard, deadline).await?;
+        self.check_pace(shard)?;
         let ttl_ms = u32::try_from(self.config.session_ttl.as_millis()).unwrap_or(u32::MAX);
         let command = kv::command::open_session(self.stamp(shard), ttl_ms);
         self.propose(shard, command, deadline).await
+    }
+
+    /// A shard that changes faster than it can leave takes no changes for a moment.
+    fn check_pace(&self, shard: ShardId) -> Result<(), Fault> {
+        match self.local().slowed.contains(&shard) {
+            true => Err(Fault::Overloaded),
+            false => Ok(()),
+        }
     }
 
     /// The one shard of all keys. Of no key at all, the first.

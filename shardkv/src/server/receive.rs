@@ -29,6 +29,10 @@ impl<R: Replica> Shared<R> {
         let at = self.replica.peek(|_, store| store.arriving(of).map(|it| it.position.clone()));
         let at = match at {
             Ok(at) => at,
+            Err(TransferReply::Installed) if planted!(InstalledTwice) => match &request.ask {
+                Ask::Install(install) => install.at.clone(),
+                _ => return Ok(TransferReply::Installed),
+            },
             Err(reply) => return Ok(reply),
         };
         if request.frozen {
@@ -39,7 +43,7 @@ impl<R: Replica> Shared<R> {
             Ask::Stage(chunk) if !chunk.is_whole() => {
                 return Ok(TransferReply::Refused(TransferRefusal::Corrupt));
             }
-            Ask::Stage(chunk) if chunk.at == at => {
+            Ask::Stage(chunk) if chunk.at == at || planted!(ChunkTakenAnywhere) => {
                 self.event(MoveStep::Staging, Some(of.shard()), of.number());
                 command::stage(chunk)
             }

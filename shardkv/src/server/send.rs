@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::Cursor;
 use kv::command::SessionId;
-use kv::rpc::{Calls, Protocol, Reading, deadline_after, encode};
+use kv::rpc::{Calls, Elsewhere, Protocol, Reading, deadline_after, encode};
+use raft_core::{Address, GroupId};
 use shardctrler::ShardId;
 use tokio::time::{sleep, timeout};
 
@@ -27,11 +28,15 @@ use crate::transfer::{
 use crate::wire::{self, Kind};
 
 /// The service of the new owner. It needs no sessions: each request may be repeated.
-struct Transfers;
+struct Transfers {
+    controller: shardctrler::Clerk,
+    to: GroupId,
+}
 
 impl Protocol for Transfers {
     type Refusal = TransferRefusal;
     const WINDOW: u16 = 1;
+    const MOVES: bool = true;
 
     fn open_session(&self) -> Vec<u8> {
         Vec::new()
@@ -39,6 +44,14 @@ impl Protocol for Transfers {
 
     fn opened(_: &Bytes) -> Reading<SessionId, TransferRefusal> {
         Reading::Nonsense
+    }
+
+    /// The new owner may have got other servers in a later configuration, which this group cannot adopt before
+    /// the shard has left.
+    async fn reroute(&self, _: Option<Elsewhere>) -> Vec<Address> {
+        let newest = self.controller.newest().await.ok();
+        let group = newest.as_ref().and_then(|config| config.group(self.to));
+        group.map(|group| group.servers.values().cloned().collect()).unwrap_or_default()
     }
 }
 
@@ -60,7 +73,9 @@ pub(super) async fn send<R: Replica>(shared: &Arc<Shared<R>>, shard: ShardId) ->
     if let Some((of, endpoints)) = found {
         shared.event(MoveStep::Begun, Some(shard), of.number());
         let config = shared.config.transfer.calls.clone();
-        let calls = Calls::new(Transfers, Arc::clone(&shared.caller), endpoints, config);
+        let controller = shared.controller.with_deadline(config.attempt_timeout);
+        let transfers = Transfers { controller, to: of.to() };
+        let calls = Calls::new(transfers, Arc::clone(&shared.caller), endpoints, config);
         let sender = Sender { shared, calls, of, at: None, round_end: 0, rounds: 0 };
         sender.run().await;
         shared.local().slowed.remove(&shard);

@@ -31,8 +31,12 @@ impl ShardStore {
             return Err(AdoptRefusal::Unsettled);
         }
         let (first, mut keepers) = (current.first, current.keepers.clone());
+        let before = current.config.clone();
         for (shard, owner) in config.shards() {
-            let keeper = keepers.get(&shard).copied();
+            let mut keeper = keepers.get(&shard).copied();
+            if planted!(KeeperForgotten) {
+                keeper = before.owner(shard);
+            }
             self.pass(shard, keeper, owner);
             if let Some(owner) = owner {
                 keepers.insert(shard, owner);
@@ -75,6 +79,7 @@ impl ShardStore {
                 false => leaving_frozen(owner, shard),
             }),
             (None, Some(owner)) if owner == me => Some(match keeper {
+                Some(_) if planted!(ServedBeforeInstalled) => Holding::Serving(Shard::empty(store)),
                 Some(from) if from != me => {
                     Holding::Arriving { from, staged: Staged::empty(store, 0) }
                 }

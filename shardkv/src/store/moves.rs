@@ -44,7 +44,8 @@ impl ShardStore {
 
     /// Whether a shard that is here now moves like this.
     fn is_leaving(&self, of: Move) -> bool {
-        self.outgoing(of.shard()).is_some_and(|outgoing| outgoing.of == of)
+        let fenced = |outgoing: Outgoing| outgoing.of == of || planted!(FenceIgnored);
+        self.outgoing(of.shard()).is_some_and(fenced)
     }
 
     pub(super) fn freeze(&mut self, of: Move) -> Output {
@@ -130,6 +131,9 @@ impl ShardStore {
     }
 
     pub(super) fn install(&mut self, install: &Install) -> TransferReply {
+        if planted!(InstalledTwice) {
+            planted::begin_again(self, install.of);
+        }
         let staged = match self.arriving(install.of) {
             Ok(staged) => staged,
             Err(reply) => return reply,
@@ -148,7 +152,11 @@ impl ShardStore {
             self.holdings.insert(shard, Holding::Arriving { from, staged });
             return TransferReply::Refused(TransferRefusal::Unequal);
         }
-        let served = Shard { store, revision: install.revision };
+        if planted!(SessionsLeftBehind) {
+            store = planted::without_sessions(&store);
+        }
+        let revision = if planted!(RevisionLeftBehind) { 0 } else { install.revision };
+        let served = Shard { store, revision };
         self.holdings.insert(shard, Holding::Serving(served));
         self.tell();
         TransferReply::Installed
@@ -158,5 +166,37 @@ impl ShardStore {
     pub(crate) fn awaits(&self, shard: ShardId, number: ConfigNumber) -> bool {
         let arrives = matches!(self.holdings.get(&shard), Some(Holding::Arriving { .. }));
         arrives && self.number() == number
+    }
+}
+
+/// What planted bugs need. Nothing else calls it.
+mod planted {
+    use kv::{Cursor, Store};
+
+    use super::super::holding::{Holding, Staged};
+    use super::{Move, ShardStore};
+
+    pub(super) fn without_sessions(store: &Store) -> Store {
+        let mut without = Store::new(store.config().clone());
+        let mut at = Cursor::Start;
+        loop {
+            let (piece, next) = store.export(&at, 1);
+            if !matches!(next, Cursor::Key(_)) {
+                break;
+            }
+            let _ = without.import(&piece);
+            at = next;
+        }
+        without.advance_log_time(store.log_time());
+        without
+    }
+
+    pub(super) fn begin_again(store: &mut ShardStore, of: Move) {
+        let shard = of.shard();
+        let serves = matches!(store.holdings.get(&shard), Some(Holding::Serving(_)));
+        if serves && of.number() == store.number() {
+            let staged = Staged::empty(&store.settings.store, 0);
+            store.holdings.insert(shard, Holding::Arriving { from: of.from(), staged });
+        }
     }
 }

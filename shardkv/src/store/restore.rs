@@ -10,8 +10,9 @@ use raft_core::{GroupId, LogIndex, Restore, RestoreError, StateMachine};
 use shardctrler::{ConfigNumber, Configuration, ShardId};
 
 use super::holding::{Holding, Shard, Staged};
-use super::snapshot::{CHANGE, Changed, END, HEADER, Head, Header, MAGIC, SHARD, STORE};
+use super::snapshot::{CHANGE, Changed, END, HEADER, Head, Header, MAGIC, Place, SHARD, STORE};
 use super::{Current, Phase, ShardStore};
+use crate::transfer::Position;
 
 /// The largest frame: a key of the largest size that can be configured, or a configuration.
 const FRAME_MAX: usize = 65 << 20;
@@ -110,7 +111,7 @@ impl Restoring {
             let (cluster, group) = (header.cluster, header.group);
             return Err(error(format!("of cluster {cluster}, group {group}")));
         }
-        if let Some((config, first, keepers)) = header.current {
+        if let Some(Place { config, first, keepers }) = header.current {
             let config = Configuration::decode(&config);
             let config = config.map_err(|_| error("malformed configuration"))?;
             let keepers: OrdMap<ShardId, GroupId> = keepers
@@ -150,6 +151,13 @@ impl Restoring {
             return Err(error("changes of a shard that does not leave"));
         }
         let revision = head.revision;
+        let unused = match head.phase {
+            Phase::Arriving => revision == 0,
+            _ => head.position == Position::default(),
+        };
+        if !unused {
+            return Err(error("a shard with what it cannot have"));
+        }
         let holding = match (head.phase, peer) {
             (Phase::Serving, None) => Holding::Serving(Shard { store, revision }),
             (Phase::Leaving, Some(to)) => Holding::Leaving { to, shard: Shard { store, revision } },

@@ -33,8 +33,15 @@ pub(super) const PIECE: usize = 32 << 10;
 pub(super) struct Header {
     pub(super) cluster: u64,
     pub(super) group: u64,
-    /// The configuration, the number of the first one, and who owned each shard last.
-    pub(super) current: Option<(Vec<u8>, u64, Vec<(u16, u64)>)>,
+    pub(super) current: Option<Place>,
+}
+
+/// Where the group is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) config: Vec<u8>,
+    pub(super) first: u64,
+    pub(super) keepers: Vec<(u16, u64)>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -56,7 +63,7 @@ pub(super) enum Changed {
 pub(super) fn header_of(store: &ShardStore) -> Header {
     let current = store.current.as_ref().map(|current| {
         let keepers = current.keepers.iter().map(|(shard, group)| (shard.0, group.0)).collect();
-        (current.config.encode(), current.first.0, keepers)
+        Place { config: current.config.encode(), first: current.first.0, keepers }
     });
     Header { cluster: store.settings.cluster.0, group: store.settings.group.0, current }
 }

@@ -39,6 +39,9 @@ pub struct ShardState {
     pub sessions: u64,
     /// Of a shard that leaves: things that have changed since it does.
     pub changed: u64,
+    /// Of a shard that arrives: copies that were dropped because they were not equal to the shard. More than
+    /// zero is a bug, or the two groups have other [settings](super::Settings).
+    pub unequal: u32,
 }
 
 impl ShardStore {
@@ -67,6 +70,10 @@ impl ShardStore {
             keys: store.keys() as u64,
             bytes: store.data_bytes(),
             sessions: store.sessions() as u64,
+            unequal: match holding {
+                Holding::Arriving { staged, .. } => staged.position.attempt,
+                _ => 0,
+            },
             changed: store.changes().map_or(0, |changes| changes.len() as u64),
         }
     }

@@ -2,8 +2,9 @@
 
 use shardkv::MoveStep;
 
-use super::fleet::{MS, SECOND, Setup, World, seeds};
+use super::fleet::World;
 use super::load::{Appenders, check, fill};
+use super::setup::{MS, SECOND, Setup, seeds};
 
 /// Which node dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::fleet::{Job, MS, SECOND, World, seeds};
+use super::fleet::World;
+use super::setup::{Job, MS, SECOND, many_seeds, seeds};
 
 /// Clients that read, put, append and delete the same keys, so many times each.
 pub fn mixed(world: &mut World, clients: usize, keys: usize, rounds: usize) -> Vec<Job<()>> {
@@ -44,9 +45,58 @@ fn shake(world: &mut World) {
     };
 }
 
+/// A fault of a group, or between two of them.
+fn disturb(world: &mut World, group: u64, n: usize) {
+    let host = world.host(group, n);
+    let leader = world.leader(group).unwrap_or(n);
+    let other = world.rng.usize(0..3);
+    let other = world.host(1 + group % 3, other);
+    match world.rng.u32(0..12) {
+        0 => world.power_loss(group, n),
+        1 => world.power_loss(group, leader),
+        2 => (0..3).for_each(|n| world.power_loss(group, n)),
+        3 => world.sim.net().isolate(host),
+        // It hears and is not heard.
+        4 => world.sim.net().cut(host, other),
+        5 => {
+            let leader = world.host(group, leader);
+            world.sim.pause(leader);
+        }
+        6 => world.kill_controller(n),
+        7 => (0..3).for_each(|n| world.kill_controller(n)),
+        8 => {
+            let rate = world.rng.u32(800..1200);
+            world.sim.set_rate(host, rate);
+        }
+        9 => {
+            // Two groups that cannot reach each other.
+            let (these, those) = (group, 1 + group % 3);
+            for (a, b) in (0..9).map(|n| (n / 3, n % 3)) {
+                let (a, b) = (world.host(these, a), world.host(those, b));
+                world.sim.net().cut(a, b);
+                world.sim.net().cut(b, a);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn mend(world: &mut World, group: u64) {
+    world.sim.net().heal();
+    for n in 0..3 {
+        let host = world.host(group, n);
+        world.sim.resume(host);
+        world.sim.set_rate(host, 1000);
+        if !world.is_up(group, n) {
+            world.restart(group, n);
+        }
+        world.restart_controller(n);
+    }
+}
+
 #[test]
 fn what_clients_are_told_is_linearizable_whatever_moves_and_dies() {
-    seeds(|setup| {
+    many_seeds(60, |setup| {
         let setup = if setup.seed % 2 == 0 { setup.limit(500) } else { setup.unreliable() };
         let mut world = World::start(setup);
         world.join(&[1]);
@@ -56,29 +106,10 @@ fn what_clients_are_told_is_linearizable_whatever_moves_and_dies() {
             world.run_for(ms as u32 * MS);
             shake(&mut world);
             let (group, n) = (world.rng.u64(1..=3), world.rng.usize(0..3));
-            match world.rng.u32(0..6) {
-                0 => world.power_loss(group, n),
-                1 => {
-                    if let Some(leader) = world.leader(group) {
-                        world.power_loss(group, leader);
-                    }
-                }
-                2 => {
-                    let host = world.host(group, n);
-                    world.sim.net().isolate(host);
-                }
-                3 => world.kill_controller(n),
-                _ => {}
-            }
-            let ms = world.rng.u64(0..500);
+            disturb(&mut world, group, n);
+            let ms = world.rng.u64(0..700);
             world.run_for(ms as u32 * MS);
-            world.sim.net().heal();
-            for n in 0..3 {
-                if !world.is_up(group, n) {
-                    world.restart(group, n);
-                }
-                world.restart_controller(n);
-            }
+            mend(&mut world, group);
         }
         world.finish_all(&jobs);
         let number = world.newest().number();

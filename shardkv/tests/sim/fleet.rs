@@ -2,133 +2,45 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use raft_core::{Address, GroupId, Membership, NodeId, Role, Service, StateMachine};
-use raft_sim::SimDisk;
+use raft_core::{Address, GroupId, NodeId, Role, StateMachine};
 use raft_sim::checker::models::{KvInput, KvModel, KvOutput};
 use raft_sim::checker::{Limits as CheckLimits, check};
 use raft_sim::disk::Keep;
 use raft_sim::history::Recorder;
 use raft_sim::net::{HostId, Link, PerMille};
 use raft_sim::watch::Watch;
-use raft_sim::world::{Process, Sim};
-use shardctrler::{
-    Change, ConfigNumber, Configuration, Controller, ControllerServer, Group, ShardCount, ShardId,
-};
-use shardkv::{Settings, ShardServer, ShardStore};
+use raft_sim::world::Sim;
+use shardctrler::Controller;
+use shardkv::ShardStore;
 
-use super::client::{Replicas, SimClient};
+use super::boot::{controllers, shard_group, watch_all};
+use super::client::SimClient;
 use super::judge::Judge;
-use super::node::{CLUSTER, Member, Parts, Serve, Watched, run};
-
-pub const MS: Duration = Duration::from_millis(1);
-pub const SECOND: Duration = Duration::from_secs(1);
-const CONTROLLER: GroupId = GroupId(99);
-
-/// What a world is like.
-#[derive(Clone)]
-pub struct Setup {
-    pub seed: u64,
-    pub groups: u64,
-    pub shards: u16,
-    /// The labs' `maxraftstate`.
-    pub limit: Option<u64>,
-    pub unreliable: bool,
-    pub server: shardkv::ServerConfig,
-    pub clerk: shardkv::ClerkConfig,
-}
-
-impl Setup {
-    /// Three groups of three, ten shards, no faults.
-    pub fn new(seed: u64) -> Self {
-        let mut clerk = shardkv::ClerkConfig::default();
-        // The labs' clerks try for ever.
-        clerk.deadline = 100 * SECOND;
-        clerk.calls.attempt_timeout = SECOND;
-        clerk.calls.backoff_max = 100 * MS;
-        let mut server = shardkv::ServerConfig::default();
-        server.transfer.calls.attempt_timeout = SECOND;
-        server.transfer.calls.backoff_max = 100 * MS;
-        Self { seed, groups: 3, shards: 10, limit: None, unreliable: false, server, clerk }
-    }
-
-    pub fn limit(self, bytes: u64) -> Self {
-        Self { limit: Some(bytes), ..self }
-    }
-
-    pub fn unreliable(mut self) -> Self {
-        self.clerk.calls.attempt_timeout = 200 * MS;
-        self.server.transfer.calls.attempt_timeout = 200 * MS;
-        Self { unreliable: true, ..self }
-    }
-}
-
-/// Tells which seed it was when a test fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("SEED={}", self.0);
-        }
-    }
-}
-
-/// Runs a scenario under twenty seeds, or under the one in `SHARDKV_SEED`.
-pub fn seeds(scenario: impl Fn(Setup)) {
-    let one = std::env::var("SHARDKV_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in one.map_or(0..20, |seed: u64| seed..seed + 1) {
-        let _seed = Seed(seed);
-        scenario(Setup::new(seed));
-    }
-}
-
-/// Something that a client does, and what comes out of it.
-pub struct Job<T>(Arc<Mutex<Option<T>>>);
-
-impl<T> Job<T> {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(None)))
-    }
-
-    fn share(&self) -> Self {
-        Self(self.0.clone())
-    }
-
-    fn set(&self, outcome: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-    }
-
-    pub fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    pub fn is_done(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-}
+use super::node::{Member, Parts, Watched, caller, run};
+use super::setup::{Job, MS, SECOND, Setup};
 
 pub struct World {
     pub sim: Sim,
     pub setup: Setup,
     pub judge: Judge,
     pub rng: fastrand::Rng,
-    watch: Watch,
+    pub watch: Watch,
     controllers: Fleet<Controller>,
-    groups: BTreeMap<u64, Fleet<ShardStore>>,
+    pub groups: BTreeMap<u64, Fleet<ShardStore>>,
     recorder: Recorder<KvInput, KvOutput>,
     clients: u64,
-    admin: Option<(HostId, shardctrler::Clerk)>,
+    pub admin: Option<(HostId, shardctrler::Clerk)>,
 }
 
-struct Fleet<S: StateMachine> {
-    members: Vec<Member<S>>,
-    parts: Arc<Parts<S>>,
+pub struct Fleet<S: StateMachine> {
+    pub members: Vec<Member<S>>,
+    pub parts: Arc<Parts<S>>,
 }
 
-fn addresses(prefix: &str, first: u64) -> BTreeMap<NodeId, Address> {
+pub fn addresses(prefix: &str, first: u64) -> BTreeMap<NodeId, Address> {
     (1..=3).map(|n| (NodeId(first + n), Address(format!("{prefix}-{n}:1")))).collect()
 }
 
@@ -164,6 +76,7 @@ impl World {
         for group in 1..=world.setup.groups {
             world.restart_group(group);
         }
+        let streams = world.setup.streams;
         let host = world.sim.add_host("admin");
         let made = Job::new();
         let tell = made.share();
@@ -172,7 +85,7 @@ impl World {
             config.deadline = 60 * SECOND;
             config.calls.attempt_timeout = SECOND / 2;
             config.calls.seed = process.seed();
-            let caller = Arc::new(process.caller());
+            let caller = caller(&process, streams);
             tell.set(shardctrler::Clerk::new(caller, controller_addresses(), config));
             std::future::pending()
         });
@@ -258,76 +171,6 @@ impl World {
         (0..3).map(member).collect()
     }
 
-    // The controller.
-
-    /// Does something with the controller.
-    pub fn admin<T, F>(&mut self, call: impl FnOnce(shardctrler::Clerk) -> F) -> T
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        let job = self.begin_admin(call);
-        self.finish(&job)
-    }
-
-    pub fn begin_admin<T, F>(&mut self, call: impl FnOnce(shardctrler::Clerk) -> F) -> Job<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        let (host, clerk) = self.admin.clone().expect("made at once");
-        let job = Job::new();
-        let (tell, task) = (job.share(), call(clerk));
-        self.sim.within(host, || tokio::spawn(async move { tell.set(task.await) }));
-        job
-    }
-
-    pub fn change(&mut self, change: Change) -> ConfigNumber {
-        self.admin(|clerk| async move { clerk.change(&change).await }).expect("changed")
-    }
-
-    pub fn join(&mut self, groups: &[u64]) -> ConfigNumber {
-        let group = |id: &u64| (GroupId(*id), Group::new(servers(*id)));
-        self.change(Change::Join(groups.iter().map(group).collect()))
-    }
-
-    pub fn leave(&mut self, groups: &[u64]) -> ConfigNumber {
-        self.change(Change::Leave(groups.iter().map(|id| GroupId(*id)).collect()))
-    }
-
-    pub fn move_shard(&mut self, shard: u16, to: u64) -> ConfigNumber {
-        self.change(Change::Move { shard: ShardId(shard), to: GroupId(to) })
-    }
-
-    pub fn newest(&mut self) -> Configuration {
-        self.admin(|clerk| async move { clerk.newest().await }).expect("answered")
-    }
-
-    /// Waits until these groups have reached the configuration and everything is where it belongs.
-    pub fn settle(&mut self, groups: &[u64], number: ConfigNumber) {
-        let until = self.sim.now() + 60 * SECOND;
-        while !groups.iter().all(|group| self.is_settled(*group, number)) {
-            assert!(self.sim.now() < until, "not settled:\n{}", self.describe());
-            self.run_for(20 * MS);
-        }
-    }
-
-    pub fn is_settled(&self, group: u64, number: ConfigNumber) -> bool {
-        self.peek(group, |store| store.number() >= number && store.is_settled()).unwrap_or(false)
-    }
-
-    pub fn describe(&self) -> String {
-        let mut lines = Vec::new();
-        for group in self.groups.keys() {
-            lines.push(format!("group {group}, leader {:?}:", self.leader(*group)));
-            self.peek(*group, |store| {
-                lines.push(format!("  {:?}", store.number()));
-                lines.extend(store.shard_states().iter().map(|state| format!("  {state:?}")));
-            });
-        }
-        lines.join("\n")
-    }
-
     // Clients.
 
     /// A new client, a process of its own.
@@ -337,7 +180,7 @@ impl World {
         let (made, setup) = (Job::new(), self.setup.clone());
         let tell = made.share();
         self.sim.start(host, move |process| {
-            let caller = Arc::new(process.caller());
+            let caller = caller(&process, setup.streams);
             let mut config = shardctrler::ClerkConfig::default();
             config.calls.attempt_timeout = SECOND / 2;
             config.calls.seed = process.seed();
@@ -437,106 +280,4 @@ fn kill<S: StateMachine>(sim: &mut Sim, watch: &Watch, member: &Member<S>) {
 fn restart<S: StateMachine>(sim: &mut Sim, fleet: &mut Fleet<S>, n: usize) {
     let (member, parts) = (fleet.members[n].share(), Arc::clone(&fleet.parts));
     sim.start(member.host, |process| run(member, parts, process));
-}
-
-fn members<S: StateMachine>(
-    sim: &mut Sim,
-    group: GroupId,
-    addresses: BTreeMap<NodeId, Address>,
-) -> Vec<Member<S>> {
-    let member = |(id, address): (NodeId, Address)| {
-        let host = sim.add_host(address.0.split(':').next().expect("a host"));
-        let disk = SimDisk::new(sim.rng().u64(..));
-        Member::new(id, group, host, address, disk)
-    };
-    addresses.into_iter().map(member).collect()
-}
-
-fn controllers(sim: &mut Sim, watch: &Watch, setup: &Setup) -> Fleet<Controller> {
-    let all = addresses("c", 990);
-    watch.begin(CONTROLLER, Membership::of_voters(all.keys().copied()));
-    let shards = ShardCount::new(setup.shards).expect("a number of shards");
-    let config = shardctrler::ServerConfig::new(shardctrler::Settings::new(CLUSTER, shards));
-    let at = all.clone();
-    let serve: Serve<Controller> = Box::new(move |group, _| {
-        let server = ControllerServer::new(Replicas(group.clone()), at.clone(), config.clone());
-        Arc::new(server) as Arc<dyn Service>
-    });
-    let parts = Parts {
-        watch: watch.clone(),
-        members: all.keys().copied().collect(),
-        snapshot_bytes: None,
-        machine: Box::new(Controller::new),
-        serve,
-    };
-    Fleet { members: members(sim, CONTROLLER, all), parts: Arc::new(parts) }
-}
-
-fn shard_group(
-    sim: &mut Sim,
-    watch: &Watch,
-    judge: &Judge,
-    setup: &Setup,
-    id: u64,
-) -> Fleet<ShardStore> {
-    let (all, group) = (servers(id), GroupId(id));
-    watch.begin(group, Membership::of_voters(all.keys().copied()));
-    let (at, config, judge) = (all.clone(), setup.server.clone(), judge.clone());
-    let serve: Serve<ShardStore> = Box::new(move |group, process: &Process| {
-        let (caller, replica) = (Arc::new(process.caller()), Replicas(group.clone()));
-        let mut clerk = shardctrler::ClerkConfig::default();
-        clerk.calls.attempt_timeout = SECOND;
-        clerk.calls.seed = process.seed();
-        let controller = shardctrler::Clerk::new(caller.clone(), controller_addresses(), clerk);
-        let (fate, judge, mut config) = (process.fate().clone(), judge.clone(), config.clone());
-        config.transfer.calls.seed = process.seed();
-        let group = group.id();
-        config.observer = Some(Arc::new(move |event: shardkv::MoveEvent| {
-            if fate.reach(&format!("{:?}", event.step)) {
-                judge.step(group, event);
-            }
-        }));
-        let server = ShardServer::new(replica, at.clone(), controller, caller, config);
-        let running = server.clone();
-        tokio::spawn(async move { running.run().await });
-        Arc::new(server) as Arc<dyn Service>
-    });
-    let parts = Parts {
-        watch: watch.clone(),
-        members: all.keys().copied().collect(),
-        snapshot_bytes: setup.limit,
-        machine: Box::new(move || ShardStore::new(Settings::new(CLUSTER, group))),
-        serve,
-    };
-    Fleet { members: members(sim, group, all), parts: Arc::new(parts) }
-}
-
-fn watch_all(
-    sim: &mut Sim,
-    watch: &Watch,
-    judge: &Judge,
-    controllers: &Fleet<Controller>,
-    groups: &BTreeMap<u64, Fleet<ShardStore>>,
-) {
-    let shards = groups.values().flat_map(|fleet| &fleet.members).map(|it| (it.host, it.share()));
-    let shards: BTreeMap<HostId, _> = shards.collect();
-    let controllers: BTreeMap<HostId, _> =
-        controllers.members.iter().map(|it| (it.host, it.share())).collect();
-    let (watch, judge) = (watch.clone(), judge.clone());
-    let mut looked = BTreeMap::new();
-    sim.watch(move |_, host| {
-        if let Some((member, group)) =
-            controllers.get(&host).and_then(|it| Some((it, it.running()?)))
-        {
-            watch.status(member.id, CONTROLLER, &group.status());
-        }
-        if let Some((member, group)) = shards.get(&host).and_then(|it| Some((it, it.running()?))) {
-            watch.status(member.id, member.group, &group.status());
-            group.peek(|applied, machine| {
-                if looked.insert(host, applied.index) != Some(applied.index) {
-                    judge.look(member.group, applied.index, machine.inner());
-                }
-            });
-        }
-    });
 }

@@ -115,6 +115,9 @@ impl State {
         let jump = now.number.0.checked_sub(before.number.0);
         let jump = jump.expect("configurations do not go back");
         assert!(jump <= applied.0 - before.applied.0, "{group:?} has skipped a configuration");
+        for state in store.shard_states() {
+            assert_eq!(state.unequal, 0, "{group:?}: a copy of {} was not equal", state.shard);
+        }
         self.check_gone(group, &before, &now);
         self.latest.insert(group, now.clone());
         for (shard, held) in &now.shards {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::client::SimClient;
-use super::fleet::{Job, World};
+use super::fleet::World;
+use super::setup::Job;
 
 /// Clients that append to keys of their own until they are told to stop.
 pub struct Appenders {

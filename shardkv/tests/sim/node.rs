@@ -1,17 +1,20 @@
 //! [`Member`]: one node of a group, its process from boot to end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use raft_core::node::{Group, GroupConfig, Node, NodeConfig};
 use raft_core::{
-    Address, ClusterId, GroupId, Incarnation, Membership, NodeId, Service, StateMachine,
+    Address, BoxFuture, Caller, ClusterId, Envelope, GroupId, Incarnation, Membership, NodeId,
+    Service, StateMachine, Transport, TransportClosed,
 };
 use raft_sim::SimDisk;
 use raft_sim::net::HostId;
 use raft_sim::watch::{Limits, Watch, WatchedMachine};
 use raft_sim::world::Process;
 use raft_storage::{Identity, Wal, WalOptions};
+use raft_transport::{CallerConfig, TcpCaller, TcpConfig, TcpTransport};
 
 pub const CLUSTER: ClusterId = ClusterId(7);
 
@@ -68,7 +71,9 @@ impl<S: StateMachine> Member<S> {
 /// What all nodes of a group have in common.
 pub struct Parts<S: StateMachine> {
     pub watch: Watch,
-    pub members: Vec<NodeId>,
+    pub members: BTreeMap<NodeId, Address>,
+    /// See [`Setup::streams`](super::setup::Setup).
+    pub streams: bool,
     /// Take a snapshot at so many bytes of the log.
     pub snapshot_bytes: Option<u64>,
     pub machine: Box<dyn Fn() -> S + Send + Sync>,
@@ -105,9 +110,9 @@ async fn start<S: StateMachine>(
     config.tick = Duration::from_millis(25);
     config.snapshot_chunk_bytes = 16 << 10;
     let storage = Arc::new(parts.watch.storage(id, fate.clone(), wal));
-    let transport = parts.watch.transport(id, fate.clone(), process.transport(id));
-    let node = Node::start(config, storage, Arc::new(transport));
-    let members = Membership::of_voters(parts.members.iter().copied());
+    let (transport, sockets) = connect(member, parts, process).await?;
+    let node = Node::start(config, storage, transport);
+    let members = Membership::of_voters(parts.members.keys().copied());
     let mut group = GroupConfig::new(id, member.group, members);
     group.snapshot_bytes = parts.snapshot_bytes;
     if parts.snapshot_bytes.is_some() {
@@ -118,7 +123,58 @@ async fn start<S: StateMachine>(
     parts.watch.limit(member.group, Limits::from(&group));
     let machine = parts.watch.machine(id, member.group, fate, (parts.machine)());
     let group = node.add_group(group, machine).await.map_err(|error| error.to_string())?;
-    process.serve((parts.serve)(&group, process));
+    let service = (parts.serve)(&group, process);
+    match sockets {
+        Some(tcp) => tcp.serve(service),
+        None => process.serve(service),
+    }
     member.set(Stage::Running(group));
     Ok(node)
+}
+
+type Connected = (Arc<dyn Transport>, Option<Arc<TcpTransport>>);
+
+async fn connect<S: StateMachine>(
+    member: &Member<S>,
+    parts: &Parts<S>,
+    process: &Process,
+) -> Result<Connected, String> {
+    let (id, fate) = (member.id, process.fate().clone());
+    if !parts.streams {
+        return Ok((Arc::new(parts.watch.transport(id, fate, process.transport(id))), None));
+    }
+    let at = member.address.clone();
+    let config = TcpConfig::new(CLUSTER, id, Incarnation(1), at, process.seed());
+    let members = parts.members.clone();
+    let peers = move |node: NodeId| members.get(&node).cloned();
+    let tcp = TcpTransport::bind(config, Arc::new(process.sockets()), Arc::new(peers)).await;
+    let tcp = Arc::new(tcp.map_err(|error| error.to_string())?);
+    let shared = Shared(Arc::clone(&tcp));
+    Ok((Arc::new(parts.watch.transport(id, fate, shared)), Some(tcp)))
+}
+
+/// How a process reaches services.
+pub fn caller(process: &Process, streams: bool) -> Arc<dyn Caller> {
+    match streams {
+        true => {
+            let config = CallerConfig::new(process.seed());
+            Arc::new(TcpCaller::new(config, Arc::new(process.sockets())))
+        }
+        false => Arc::new(process.caller()),
+    }
+}
+
+struct Shared(Arc<TcpTransport>);
+
+impl Transport for Shared {
+    fn send(&self, messages: &mut Vec<Envelope>) {
+        self.0.send(messages);
+    }
+
+    fn receive<'a>(
+        &'a self,
+        inbox: &'a mut Vec<Envelope>,
+    ) -> BoxFuture<'a, Result<(), TransportClosed>> {
+        self.0.receive(inbox)
+    }
 }

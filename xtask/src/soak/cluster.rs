@@ -1,4 +1,4 @@
-//! Three `shardkv server` processes, and the commands that talk to them.
+//! `shardkv server` processes, and the commands that talk to them.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::layout::Layout;
 use super::status::{Row, rows};
+use super::view::View;
 
 /// Whoever waits this long has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
@@ -17,31 +19,34 @@ pub(super) const PAUSE_MIN: Duration = ELECTION.saturating_mul(4);
 
 /// Nodes by their index, from 0. All end when this is dropped.
 pub(super) struct Cluster {
+    layout: Layout,
     dir: PathBuf,
     program: PathBuf,
     ports: Vec<u16>,
-    nodes: [Option<Child>; 3],
+    nodes: Vec<Option<Child>>,
 }
 
 impl Cluster {
     /// Writes the settings; nothing runs yet.
-    pub(super) fn new(dir: &Path, program: PathBuf) -> Result<Self, String> {
-        let ports = free_ports()?;
+    pub(super) fn new(dir: &Path, program: PathBuf, layout: Layout) -> Result<Self, String> {
+        let ports = free_ports(layout.nodes())?;
         let peers: Vec<_> =
             (1..).zip(&ports).map(|(id, port)| format!("{id} = \"127.0.0.1:{port}\"")).collect();
         for (id, port) in (1..).zip(&ports) {
             // Snapshots are small and many, so that nodes that were away are sent one now and then.
             let settings = format!(
                 "cluster_id = 7\nnode_id = {id}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{port}\"\n\
-                 peers = {{ {} }}\nelection_timeout = \"{}ms\"\nsnapshot_after = \"2MiB\"\n",
+                 peers = {{ {} }}\nelection_timeout = \"{}ms\"\nsnapshot_after = \"2MiB\"\n{}",
                 dir.join(format!("node-{id}")),
                 peers.join(", "),
                 ELECTION.as_millis(),
+                layout.settings(),
             );
             let file = dir.join(format!("node-{id}.toml"));
             fs::write(&file, settings).map_err(|error| format!("{}: {error}", file.display()))?;
         }
-        Ok(Self { dir: dir.to_owned(), program, ports, nodes: [None, None, None] })
+        let nodes = ports.iter().map(|_| None).collect();
+        Ok(Self { layout, dir: dir.to_owned(), program, ports, nodes })
     }
 
     pub(super) fn endpoints(&self) -> String {
@@ -61,7 +66,8 @@ impl Cluster {
                 command.env_remove(name);
             }
         }
-        command.env("NO_COLOR", "1").stdin(Stdio::null()).args(words);
+        command.env("NO_COLOR", "1").env("SHARDKV_MODE", self.layout.mode());
+        command.stdin(Stdio::null()).args(words);
         command
     }
 
@@ -148,7 +154,40 @@ impl Cluster {
         Ok(())
     }
 
-    /// What each node says of itself, in their order.
+    /// What clients say with `--mode`.
+    pub(super) fn mode(&self) -> &'static str {
+        self.layout.mode()
+    }
+
+    /// How many there are, running or not.
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// What the cluster says of itself, if it is sharded.
+    pub(super) fn view(&self) -> Result<View, String> {
+        let words = ["status", "--json", "--endpoints", &self.endpoints(), "--timeout", "2s"];
+        let output = self.shardkv(&words).output().map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        View::read(&text).ok_or_else(|| format!("`shardkv status --json` printed {text:?}"))
+    }
+
+    /// A log that was left in order is sound.
+    pub(super) fn sound_log(&self, node: usize) -> Result<(), String> {
+        let mut inspect = self.shardkv(&["inspect", "wal"]);
+        let output = inspect.arg(self.data_dir(node)).output();
+        let output = output.map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!(
+                "the log of node {}, which stopped in order: {}",
+                node + 1,
+                String::from_utf8_lossy(&output.stderr)
+            )),
+        }
+    }
+
+    /// What each node of a plain cluster says of itself, in their order.
     pub(super) fn status(&self) -> Result<Vec<Row>, String> {
         let words = ["status", "--json", "--endpoints", &self.endpoints(), "--timeout", "1s"];
         let output = self.shardkv(&words).output().map_err(|error| error.to_string())?;
@@ -205,18 +244,17 @@ pub(super) fn eventually<T>(
     }
 }
 
-/// Three ports from below those that the system gives to connections: nobody takes one while its node is
-/// down.
-fn free_ports() -> Result<Vec<u16>, String> {
+/// Ports from below those that the system gives to connections: nobody takes one while its node is down.
+fn free_ports(count: usize) -> Result<Vec<u16>, String> {
     let begin = 20_000 + (std::process::id() % 1000) as u16 * 10;
     let held: Vec<TcpListener> = (begin..32_000)
         .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
-        .take(3)
+        .take(count)
         .collect();
     let ports: Vec<u16> =
         held.iter().filter_map(|held| Some(held.local_addr().ok()?.port())).collect();
-    match ports.len() {
-        3 => Ok(ports),
-        _ => Err("there are no three free ports".to_owned()),
+    match ports.len() == count {
+        true => Ok(ports),
+        false => Err(format!("there are no {count} free ports")),
     }
 }

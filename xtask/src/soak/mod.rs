@@ -9,19 +9,23 @@
 //! A fault counts only if writes of both workloads were acknowledged before it and after it; a run that
 //! had too few faults fails.
 
+mod check;
 mod cluster;
 mod data;
 mod faults;
 mod import;
+mod layout;
+mod load;
 mod random;
+mod sharded;
 mod status;
 mod tokens;
 mod torn;
+mod view;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::cargo::{cargo, root, stream};
@@ -30,12 +34,14 @@ use cluster::{Cluster, eventually};
 use data::Data;
 use faults::{Done, FIRST, seconds};
 use import::{Imports, Slot};
+use layout::Layout;
 use random::Random;
 use tokens::Appender;
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask soak [--short] [--minutes M] [--seed N]
+Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N]
 
+  --sharded     six processes with a controller and three groups, which join and leave under load
   --short       a few faults, with the development build: less than a minute
   --minutes M   random faults for this long, with the release build [default: 5]
   --seed N      which faults, and when [default: another each time; it is printed]
@@ -44,6 +50,7 @@ Usage: cargo xtask soak [--short] [--minutes M] [--seed N]
 /// What to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Options {
+    sharded: bool,
     /// The development build: `test-all` has made it anyway, and the release build takes minutes.
     short: bool,
     minutes: u64,
@@ -74,13 +81,23 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
 
 /// The short form, as a stage of `test-all`.
 pub(crate) fn short() -> Result<Ended, String> {
-    let options = Options::parse(&["--short".to_owned()])?;
-    Ok(Ended::Ran(Counts::of(soak(options)?)))
+    stage(&["--short"])
+}
+
+/// The same, of a sharded cluster.
+pub(crate) fn short_sharded() -> Result<Ended, String> {
+    stage(&["--short", "--sharded"])
+}
+
+fn stage(args: &[&str]) -> Result<Ended, String> {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    Ok(Ended::Ran(Counts::of(soak(Options::parse(&args)?)?)))
 }
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self, String> {
-        let mut options = Self { short: false, minutes: 5, seed: random::fresh_seed() };
+        let mut options =
+            Self { sharded: false, short: false, minutes: 5, seed: random::fresh_seed() };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut number = || {
@@ -88,6 +105,7 @@ impl Options {
                 value.ok_or_else(|| format!("{arg} needs a number\n\n{HELP}"))
             };
             match arg.as_str() {
+                "--sharded" => options.sharded = true,
                 "--short" => options.short = true,
                 "--minutes" => options.minutes = number()?,
                 "--seed" => options.seed = number()?,
@@ -105,10 +123,13 @@ fn soak(options: Options) -> Result<bool, String> {
     let dir = root().join(format!("target/soak/{}", std::process::id()));
     fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     println!("seed {}, in {}", options.seed, dir.display());
-    let ran = Soak::start(&dir, &programs, options.seed).and_then(|mut soak| {
-        soak.faults(options)?;
-        soak.end()
-    });
+    let ran = match options.sharded {
+        true => sharded::run(&dir, &programs, options),
+        false => Soak::start(&dir, &programs, options.seed).and_then(|mut soak| {
+            soak.faults(options)?;
+            soak.end()
+        }),
+    };
     match ran {
         Ok(line) => {
             println!("{line}");
@@ -119,9 +140,10 @@ fn soak(options: Options) -> Result<bool, String> {
         Err(error) => {
             println!(
                 "FAILED: {error}\nlogs and data are kept in {}; the same faults again: cargo xtask soak \
-                 --seed {}{}",
+                 --seed {}{}{}",
                 dir.display(),
                 options.seed,
+                if options.sharded { " --sharded" } else { "" },
                 if options.short { " --short" } else { "" }
             );
             Ok(false)
@@ -146,8 +168,7 @@ fn build(short: bool) -> Result<Option<PathBuf>, String> {
 impl Soak {
     fn start(dir: &Path, programs: &Path, seed: u64) -> Result<Self, String> {
         let begun = Instant::now();
-        let shardkv = programs.join("shardkv");
-        let mut cluster = Cluster::new(dir, shardkv.clone())?;
+        let mut cluster = Cluster::new(dir, programs.join("shardkv"), Layout::Plain)?;
         (0..3).try_for_each(|node| cluster.start(node))?;
         let (leader, term) = cluster.leader()?;
         let data = Data::load()?;
@@ -158,17 +179,7 @@ impl Soak {
             data.lines.len(),
             data.from
         );
-        let endpoints = cluster.endpoints();
-        let import = move |input: &Path, prefix: &str| {
-            let mut command = Command::new(&shardkv);
-            command.arg("import").arg(input).args(["--format", "lines", "--prefix", prefix]);
-            command.args(["--endpoints", &endpoints, "--timeout", "60s"]);
-            command
-        };
-        let imports = Imports::start(data, dir.to_owned(), import);
-        let mut appender = Command::new(programs.join("examples/appender"));
-        appender.args(["--endpoints", &cluster.endpoints(), "--seed", &seed.to_string()]);
-        let appender = Appender::start(&mut appender, &dir.join("appender.log"))?;
+        let (imports, appender) = load::start(&cluster, data, dir, programs, seed)?;
         let (dir, done, random) = (dir.to_owned(), Done::default(), Random::new(seed));
         Ok(Self { appender, imports, cluster, dir, done, random, begun })
     }
@@ -196,7 +207,7 @@ impl Soak {
         self.same_state()?;
         let unknown_done = self.contents(&slots)?;
         self.cluster.stop_all()?;
-        (0..3).try_for_each(|node| self.sound_log(node))?;
+        (0..3).try_for_each(|node| self.cluster.sound_log(node))?;
         (0..3).try_for_each(|node| self.cluster.start(node))?;
         self.tell("stopped all nodes, their logs are sound, and started them again");
         self.same_state()?;
@@ -241,78 +252,11 @@ impl Soak {
         Ok(())
     }
 
-    /// The exports are the inputs, and every acknowledged token is there once. How many of the unknown are.
     fn contents(&self, slots: &[Slot]) -> Result<u64, String> {
-        for Slot { prefix, input } in slots {
-            let file = self.dir.join("export.txt");
-            self.export(&file, prefix, "lines")?;
-            let read = |path: &Path| {
-                fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-            };
-            let (exported, imported) = (read(&file)?, read(input)?);
-            if exported != imported {
-                let at = exported.iter().zip(&imported).take_while(|(a, b)| a == b).count();
-                return Err(format!(
-                    "the export of {prefix} ({} bytes) differs from {} ({} bytes) at byte {at}",
-                    exported.len(),
-                    input.display(),
-                    imported.len()
-                ));
-            }
-        }
-        let file = self.dir.join("tokens.tsv");
-        self.export(&file, "token/", "tsv")?;
-        let text = fs::read_to_string(&file).map_err(|error| error.to_string())?;
-        let values: BTreeMap<String, String> = text
-            .lines()
-            .filter_map(|line| line.split_once('\t'))
-            .map(|(key, value)| {
-                (format!("token/{}", key.trim_start_matches("token/")), value.to_owned())
-            })
-            .collect();
-        let told = self.appender.told();
-        let (wrong, unknown_done) = told.check(&values);
-        if let Some(first) = wrong.first() {
-            return Err(format!(
-                "{} things are wrong with the tokens; first: {first}",
-                wrong.len()
-            ));
-        }
-        self.tell(&format!(
-            "{} exports are their inputs, byte for byte; {} acknowledged tokens are there once each; of {} \
-             unknown ones {unknown_done} are, once",
-            slots.len(),
-            told.acks(),
-            told.unknown()
-        ));
+        let (line, unknown_done) =
+            check::contents(&self.cluster, &self.dir, slots, &self.appender.told())?;
+        self.tell(&line);
         Ok(unknown_done)
-    }
-
-    fn export(&self, file: &Path, prefix: &str, format: &str) -> Result<(), String> {
-        let mut command = self.cluster.client(&["export", "--prefix", prefix, "--format", format]);
-        let output = command.arg(file).output().map_err(|error| error.to_string())?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(format!(
-                "the export of {prefix} ended with {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            )),
-        }
-    }
-
-    fn sound_log(&self, node: usize) -> Result<(), String> {
-        let mut inspect = self.cluster.shardkv(&["inspect", "wal"]);
-        let output = inspect.arg(self.cluster.data_dir(node)).output();
-        let output = output.map_err(|error| error.to_string())?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(format!(
-                "the log of node {}, which stopped in order: {}",
-                node + 1,
-                String::from_utf8_lossy(&output.stderr)
-            )),
-        }
     }
 
     fn sum(&self, unknown_done: u64) -> String {
@@ -361,7 +305,7 @@ mod tests {
         let parse = |args: &str| {
             Options::parse(&args.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         };
-        let expected = Options { short: false, minutes: 12, seed: 7 };
+        let expected = Options { sharded: false, short: false, minutes: 12, seed: 7 };
         assert_eq!(parse("--minutes 12 --seed 7"), Ok(expected));
         assert!(parse("--short").is_ok_and(|options| options.short));
         assert!(parse("--minutes").is_err() && parse("--hours 1").is_err());

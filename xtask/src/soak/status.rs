@@ -9,6 +9,7 @@ pub(super) struct Row {
     pub(super) leader: Option<u64>,
     pub(super) commit: u64,
     pub(super) applied: u64,
+    pub(super) last: u64,
     pub(super) keys: u64,
     pub(super) digest: String,
     pub(super) snapshot: Option<u64>,
@@ -33,6 +34,7 @@ fn row(object: &str) -> Row {
         leader: number("leader"),
         commit: number("commit").unwrap_or_default(),
         applied: number("applied").unwrap_or_default(),
+        last: number("last").unwrap_or_default(),
         keys: number("keys").unwrap_or_default(),
         digest: text("digest"),
         snapshot: number("snapshot"),
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn rows_are_read_whether_the_node_answers_or_not() {
         let json = "[{\"endpoint\":\"127.0.0.1:1\",\"reachable\":true,\"role\":\"leader\",\"term\":3,\
-                    \"leader\":1,\"commit\":9,\"applied\":8,\"lag\":1,\"keys\":4,\"digest\":\"00ff\",\
+                    \"leader\":1,\"commit\":9,\"applied\":8,\"last\":9,\"lag\":1,\"keys\":4,\"digest\":\"00ff\",\
                     \"snapshot\":null},{\"endpoint\":\"127.0.0.1:2\",\"reachable\":false,\
                     \"error\":\"an endpoint, perhaps\"}]\n";
         let rows = rows(json);
@@ -57,6 +59,7 @@ mod tests {
             leader: Some(1),
             commit: 9,
             applied: 8,
+            last: 9,
             keys: 4,
             digest: "00ff".to_owned(),
             snapshot: None,

@@ -67,8 +67,9 @@ impl KvLoad {
         let clients = rng.usize(1..=20);
         let keys = rng.usize(clients.div_ceil(CLIENTS_PER_KEY_MAX)..=50);
         let value_bytes_max = [0, 30, 30, 1000, VALUE_BYTES_MAX][rng.usize(0..5)];
-        // Large values come less often, and many clients pause longer: no run is to take for ever.
-        let busy = if value_bytes_max > 1000 { 200 } else { 50 };
+        // Large values come less often, and many clients pause longer: no run is to take for ever. Haste shows
+        // what is wrong for a moment only.
+        let busy = if value_bytes_max > 1000 { 200 } else { [8, 50, 50][rng.usize(0..3)] };
         let short = rng.u64(300..3000);
         let ttl = if rng.u32(0..3) == 0 { rng.u64(500..5000) } else { 3_600_000 };
         Self {

@@ -103,7 +103,7 @@ impl Planned for CoreSuite {
 }
 
 /// About half of what is there.
-const FLOORS: [(&str, u64); 25] = [
+const FLOORS: [(&str, u64); 27] = [
     ("elections", 7000),
     ("truncations", 1500),
     ("snapshots taken", 200_000),
@@ -128,7 +128,9 @@ const FLOORS: [(&str, u64); 25] = [
     ("stopped by an I/O error", 2000),
     ("stopped by a full disk", 1500),
     ("messages lost", 150_000),
-    ("quorum only", 150),
+    ("quorum only", 50),
+    ("deaf minority", 50),
+    ("mute minority", 50),
 ];
 
 fn phases(
@@ -141,5 +143,5 @@ fn phases(
     let mut ward = safety(cluster, &plan.faults, seed, length, tally, |cluster, now| {
         load.more(cluster, now);
     })?;
-    Liveness::of(&plan.setting).run(cluster, &plan.setting, &mut ward, tally)
+    Liveness::of(&plan.setting, &plan.faults).run(cluster, &plan.setting, &mut ward, tally)
 }

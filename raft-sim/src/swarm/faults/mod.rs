@@ -27,6 +27,7 @@ pub use self::partitions::{Partitions, Shape};
 pub use self::pauses::Pauses;
 pub use self::slow_disks::SlowDisks;
 
+use super::absence::Minority;
 use super::dice::Dice;
 use super::tally::Tally;
 use super::ward::Ward;
@@ -45,16 +46,20 @@ pub struct Faults {
     pub clocks: Option<Clocks>,
     pub slow_disks: Option<SlowDisks>,
     pub disk_errors: Option<DiskErrors>,
+    pub minority: Option<Minority>,
 }
 
 impl Faults {
-    /// Each class is off with a probability of one third.
+    /// Each class is off with a probability of one third; a minority that takes no part afterwards, of two thirds.
     pub fn draw(seed: u64) -> Self {
         fn on<P>(seed: u64, class: &str, plan: impl FnOnce(&mut Dice) -> P) -> Option<P> {
             let mut dice = Dice::new(seed, class);
             (dice.between(1, 3) > 1).then(|| plan(&mut dice))
         }
+        let mut dice = Dice::new(seed, "minority");
+        let minority = dice.percent(33).then(|| Minority::draw(&mut dice));
         Self {
+            minority,
             links: on(seed, "links", Links::draw),
             filters: on(seed, "filters", Filters::draw),
             partitions: on(seed, "partitions", Partitions::draw),
@@ -70,7 +75,8 @@ impl Faults {
     /// The same with one class less, each in turn.
     pub fn simpler(&self) -> Vec<(&'static str, Self)> {
         type Switch = fn(&mut Faults) -> bool;
-        let classes: [(&str, Switch); 9] = [
+        let classes: [(&str, Switch); 10] = [
+            ("with everybody", |f| f.minority.take().is_some()),
             ("without disk errors", |f| f.disk_errors.take().is_some()),
             ("without slow disks", |f| f.slow_disks.take().is_some()),
             ("without clocks that drift", |f| f.clocks.take().is_some()),
@@ -91,7 +97,7 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plans: [Option<&dyn fmt::Debug>; 9] = [
+        let plans: [Option<&dyn fmt::Debug>; 10] = [
             self.links.as_ref().map(|plan| plan as _),
             self.filters.as_ref().map(|plan| plan as _),
             self.partitions.as_ref().map(|plan| plan as _),
@@ -101,6 +107,7 @@ impl fmt::Display for Faults {
             self.clocks.as_ref().map(|plan| plan as _),
             self.slow_disks.as_ref().map(|plan| plan as _),
             self.disk_errors.as_ref().map(|plan| plan as _),
+            self.minority.as_ref().map(|plan| plan as _),
         ];
         let mut found = plans.into_iter().flatten().peekable();
         if found.peek().is_none() {

@@ -71,8 +71,22 @@ impl Overview {
                 seen.extend(seen_here.map(|replica| Seen { node: node.node, endpoint, replica }));
             }
         }
-        groups.values_mut().for_each(|seen| seen.sort_by_key(|seen| seen.node));
+        for seen in groups.values_mut() {
+            seen.sort_by_key(|seen| seen.node);
+            // A node may be known by two names.
+            seen.dedup_by_key(|seen| seen.node);
+        }
         groups
+    }
+
+    /// Which node is at `endpoint`, as it says or as others do.
+    pub(crate) fn node_at(&self, endpoint: &str) -> Option<u64> {
+        if let Some(Ok(node)) = self.nodes.get(endpoint) {
+            return Some(node.node);
+        }
+        let groups = self.nodes.values().flatten().flat_map(|node| &node.groups);
+        let mut members = groups.flat_map(|group| &group.members);
+        members.find(|(_, at)| at == endpoint).map(|(node, _)| *node)
     }
 
     /// What each group has of each shard, as its leader says, or else the replica that is furthest.

@@ -109,7 +109,7 @@ impl Status {
         let node =
             |(endpoint, answer): (&String, &Result<crate::node::Described, kv::Cause>)| Node {
                 endpoint: endpoint.clone(),
-                node: answer.as_ref().ok().map(|node| node.node),
+                node: overview.node_at(endpoint),
                 reachable: answer.is_ok(),
                 error: answer.as_ref().err().map(ToString::to_string),
             };
@@ -206,7 +206,8 @@ fn text(status: &Status) -> String {
     out.push_str(&table(cells));
     for node in &status.nodes {
         if let Some(error) = &node.error {
-            out.push_str(&format!("{}  {error}\n", node.endpoint));
+            let name = node.node.map(|node| format!("node {node} at ")).unwrap_or_default();
+            out.push_str(&format!("{name}{}: {error}\n", node.endpoint));
         }
     }
     out.push('\n');
