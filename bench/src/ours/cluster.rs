@@ -17,6 +17,24 @@ pub(crate) struct Cluster {
     members: Vec<Member>,
 }
 
+/// What a cluster is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// One group that has all keys.
+    Plain,
+    /// A controller, and groups that own shards.
+    Sharded,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Sharded => "sharded",
+        }
+    }
+}
+
 struct Member {
     id: NodeId,
     address: SocketAddr,
@@ -27,14 +45,9 @@ struct Member {
 impl Cluster {
     /// Starts `N` servers with empty data directories in `dir`, and with the settings `flags` besides what
     /// tells them apart.
-    pub(crate) fn start<const N: usize>(dir: &Path, flags: &[&str]) -> Result<Self, Missing> {
-        Self::start_as::<N>(dir, "plain", flags)
-    }
-
-    /// The same, of a cluster of this mode.
-    pub(crate) fn start_as<const N: usize>(
+    pub(crate) fn start<const N: usize>(
         dir: &Path,
-        mode: &str,
+        mode: Mode,
         flags: &[&str],
     ) -> Result<Self, Missing> {
         let program = program()?;
@@ -50,7 +63,7 @@ impl Cluster {
             }
             let mut command = Command::new(&program);
             // SHARDKV_* variables of the caller must not reach the servers.
-            command.env_clear().args(["server", "--mode", mode, "--cluster-id", "1"]);
+            command.env_clear().args(["server", "--mode", mode.name(), "--cluster-id", "1"]);
             command.args(["--log-level", "warn"]);
             command.arg("--node-id").arg(id.0.to_string()).arg("--data-dir").arg(&data);
             command.arg("--listen").arg(address.to_string());
@@ -61,14 +74,19 @@ impl Cluster {
         Ok(Self { members })
     }
 
-    /// Where the servers are, in the order of their ids.
-    pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.members.iter().map(|member| Address::from(member.address.to_string())).collect()
-    }
-
     /// Process ids of the servers.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.members.iter().map(|member| member.server.pid()).collect()
+    }
+
+    /// An error if one of the servers has ended.
+    pub(crate) fn check(&mut self) -> io::Result<()> {
+        self.members.iter_mut().try_for_each(|member| member.server.check())
+    }
+
+    /// Where the servers listen.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|member| member.address).collect()
     }
 
     /// The leader's address, when all servers agree on it; waits for that.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::time::MissedTickBehavior;
 
 use super::client::{self, Client};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Mode};
 use crate::load::{self, Put, key};
 use crate::measure::Latencies;
 use crate::sample::{Measured, Points, Sample};
@@ -46,7 +46,8 @@ pub(crate) fn measure(plan: &Plan) -> Measured {
         true => Size { keys: 20_000, snapshot_after: "256KiB" },
         false => Size { keys: 1_000_000, snapshot_after: "4MiB" },
     };
-    let mut cluster = Cluster::start::<1>(&plan.dir, &["--snapshot-after", size.snapshot_after])?;
+    let mut cluster =
+        Cluster::start::<1>(&plan.dir, Mode::Plain, &["--snapshot-after", size.snapshot_after])?;
     load::on_one_thread(async {
         let leader = cluster.leader().await?;
         let (pid, dir) = (cluster.pids()[0], cluster.data_dirs()[0].to_owned());
@@ -176,7 +177,7 @@ fn is_snapshotting(dir: &Path) -> io::Result<bool> {
 }
 
 /// The resident memory of process `pid`, in millions of bytes.
-fn resident_mb(pid: u32) -> io::Result<f64> {
+pub(super) fn resident_mb(pid: u32) -> io::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());

@@ -46,7 +46,7 @@ impl Suite for Cluster {
     }
 
     fn ours(&self, plan: &Plan) -> Measured {
-        let mut cluster = ours::Cluster::start::<3>(&plan.dir, &[])?;
+        let mut cluster = ours::Cluster::start::<3>(&plan.dir, ours::Mode::Plain, &[])?;
         load::on_one_thread(async {
             let (leader, pids) = (cluster.leader().await?, cluster.pids());
             by_clients(&client::connect(&[leader], CONNECTIONS), &pids, plan).await

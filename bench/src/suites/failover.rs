@@ -7,7 +7,7 @@ use crate::bar::Bound::AtMost;
 use crate::bar::Metric::Amount;
 use crate::load::{self, Put};
 use crate::ours::client;
-use crate::ours::cluster::Cluster;
+use crate::ours::cluster::{Cluster, Mode};
 use crate::sample::Missing::Failed;
 use crate::sample::{Measured, Points, Sample};
 use crate::suite::{Plan, Suite};
@@ -38,7 +38,7 @@ impl Suite for Failover {
     }
 
     fn ours(&self, plan: &Plan) -> Measured {
-        let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
+        let mut cluster = Cluster::start::<3>(&plan.dir, Mode::Plain, &[])?;
         load::on_one_thread(async {
             let leader = cluster.leader().await?;
             load::closed_loop(&client::connect(&[leader], 1), 1, &[], plan).await?;

@@ -3,7 +3,7 @@
 use crate::bar::Bar;
 use crate::load;
 use crate::measure::Meter;
-use crate::ours::cluster::Cluster;
+use crate::ours::cluster::{Cluster, Mode};
 use crate::sample::{Measured, Points, Sample};
 use crate::suite::{Plan, Suite};
 
@@ -28,7 +28,7 @@ impl Suite for Idle {
     }
 
     fn ours(&self, plan: &Plan) -> Measured {
-        let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
+        let mut cluster = Cluster::start::<3>(&plan.dir, Mode::Plain, &[])?;
         load::on_one_thread(async {
             cluster.leader().await?;
             idle(&cluster.pids(), plan).await

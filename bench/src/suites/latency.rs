@@ -5,7 +5,7 @@ use crate::bar::Bound::AtMost;
 use crate::bar::Metric::P50;
 use crate::load;
 use crate::ours::client;
-use crate::ours::cluster::Cluster;
+use crate::ours::cluster::{Cluster, Mode};
 use crate::peers::floor;
 use crate::sample::{Measured, Points};
 use crate::suite::{Plan, Suite};
@@ -35,7 +35,7 @@ impl Suite for Latency {
     }
 
     fn ours(&self, plan: &Plan) -> Measured {
-        let mut cluster = Cluster::start::<3>(&plan.dir, &[])?;
+        let mut cluster = Cluster::start::<3>(&plan.dir, Mode::Plain, &[])?;
         load::on_one_thread(async {
             let (leader, pids) = (cluster.leader().await?, cluster.pids());
             let connections = client::connect(&[leader], 1);
