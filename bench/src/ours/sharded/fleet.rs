@@ -58,10 +58,6 @@ impl Fleet {
         self.cluster.pids()
     }
 
-    pub(super) fn data_dirs(&self) -> Vec<&Path> {
-        self.cluster.data_dirs()
-    }
-
     /// A client over connections of its own. Within a runtime only.
     pub(super) fn clerk(&self, seed: u64) -> shardkv::Clerk {
         let mut config = shardkv::ClerkConfig::default();
