@@ -43,7 +43,7 @@ mod wire;
 pub use clerk::{Clerk, ClerkConfig, ClerkError, Pages};
 pub use refusal::{AdoptRefusal, Output, Refusal};
 pub use server::{
-    MoveEvent, MoveStep, Observer, Replica, ServerConfig, ShardServer, ShardServers, TransferConfig,
+    MoveEvent, MoveStep, Observer, Replica, ServerConfig, ShardServer, TransferConfig,
 };
 pub use status::NodeStatus;
 pub use store::{Outgoing, Phase, Settings, ShardState, ShardStore};

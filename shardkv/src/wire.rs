@@ -2,13 +2,12 @@
 //!
 //! A request has the envelope of all services ([`kv::rpc::request`]). The body of a write is that of
 //! [`kv::rpc::write_body`]; of the opening of a session the shard (2 bytes, little endian); of a read the shard
-//! and a [`kv::rpc::Read`] in postcard; of a status nothing, or the group (8); of a transfer a [`TransferRequest`] in postcard. The reply to a transfer is
+//! and a [`kv::rpc::Read`] in postcard; of a transfer a [`TransferRequest`] in postcard. The reply to a transfer is
 //! the format and a [`TransferAnswer`], to a status the format and a [`WireStatus`], and to all others a
 //! [`kv::rpc::Answer`].
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use kv::rpc::{self, Malformed, decode, encode, take};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,11 +70,6 @@ pub(crate) fn read_request(request: &[u8]) -> Result<(Kind, Duration, &[u8]), Ma
 /// Takes the shard off the front of a body.
 pub(crate) fn take_shard(body: &mut &[u8]) -> Result<ShardId, Malformed> {
     Ok(ShardId(u16::from_le_bytes(take(body)?)))
-}
-
-/// The reply to what makes no sense.
-pub(crate) fn malformed() -> Bytes {
-    rpc::reply(&Answer::Fault(Fault::Malformed), 0).into()
 }
 
 /// A reply that is no [`Answer`].

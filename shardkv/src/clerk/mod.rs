@@ -20,7 +20,7 @@ use kv::{
     Appended, Batched, Cause, ClerkError as Error, Deleted, Expect, Limits, Op, Outcome, Page,
     Reply, Scan, Swap, Versioned,
 };
-use raft_core::{Address, Caller, GroupId, LogIndex};
+use raft_core::{Address, Caller, LogIndex};
 use shardctrler::{Configuration, ShardId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -162,14 +162,9 @@ impl Clerk {
         outcome::batch(self.write(&Write::Batch(ops.to_vec())).await?)
     }
 
-    /// What the node at `endpoint` says of its replica of `group`, leader or not, quorum or not. One attempt.
-    pub async fn status(
-        &self,
-        endpoint: &Address,
-        group: GroupId,
-    ) -> Result<NodeStatus, ClerkError> {
-        let mut request = wire::request(Kind::Status, 8);
-        request.extend_from_slice(&group.0.to_le_bytes());
+    /// What the server at `endpoint` says of its replica, leader or not, quorum or not. One attempt.
+    pub async fn status(&self, endpoint: &Address) -> Result<NodeStatus, ClerkError> {
+        let request = wire::request(Kind::Status, 0);
         let call = self.shared.caller.call(endpoint, request.into());
         let reply = match timeout(self.deadline, call).await {
             Ok(Ok(reply)) => reply,

@@ -10,7 +10,6 @@
 mod answer;
 mod config;
 mod follow;
-mod many;
 mod park;
 mod receive;
 mod replica;
@@ -29,7 +28,6 @@ use crate::status::NodeStatus;
 use crate::store::{Settings, ShardStore};
 
 pub use config::{MoveEvent, MoveStep, Observer, ServerConfig, TransferConfig};
-pub use many::ShardServers;
 pub use replica::Replica;
 
 use park::Parking;

@@ -94,7 +94,21 @@ struct Sender<'a, R> {
     rounds: u32,
 }
 
-/// What became of a step.
+/// What comes next.
+enum Next {
+    /// To ask, also whether the shard is served no more.
+    Ask(bool, Ask),
+    /// To send a piece of a shard that is served no more, or still is.
+    Stage(bool, Chunk),
+    /// To serve the shard no more.
+    Freeze,
+    /// To have it installed.
+    Install(Install),
+    /// To wait.
+    Wait,
+}
+
+/// What became of it.
 enum Step {
     /// The next may follow.
     Onward,
@@ -107,10 +121,8 @@ enum Step {
 impl<R: Replica> Sender<'_, R> {
     async fn run(mut self) {
         let mut failures = 0;
-        loop {
-            let outgoing = self.shared.replica.peek(|_, store| store.outgoing(self.of.shard()));
-            let Some(outgoing) = outgoing.filter(|it| it.of == self.of) else { return };
-            match self.step(&outgoing).await {
+        while let Some(next) = self.look() {
+            match self.act(next).await {
                 Step::Onward => failures = 0,
                 Step::Over => return,
                 Step::NotNow => {
@@ -122,53 +134,50 @@ impl<R: Replica> Sender<'_, R> {
         }
     }
 
-    async fn step(&mut self, outgoing: &Outgoing) -> Step {
-        let Some(at) = self.at.clone() else {
-            return self.ask(outgoing.frozen, Ask::Where(self.of)).await;
-        };
-        let store = &outgoing.shard.store;
-        let last = store.changes().map_or(0, kv::Changes::last);
-        match (at.cursor == Cursor::End, outgoing.frozen) {
-            (false, frozen) => self.walk(outgoing, at, frozen).await,
+    /// What comes next, by the shard as it is now; nothing when it has left. The view ends here: one that is kept
+    /// makes every change copy, and whoever has the last view of a shard that has left frees all of it.
+    fn look(&mut self) -> Option<Next> {
+        let outgoing = self.shared.replica.peek(|_, store| store.outgoing(self.of.shard()));
+        let outgoing = outgoing.filter(|it| it.of == self.of)?;
+        let frozen = outgoing.frozen;
+        let Some(at) = self.at.clone() else { return Some(Next::Ask(frozen, Ask::Where(self.of))) };
+        let last = outgoing.shard.store.changes().map_or(0, kv::Changes::last);
+        Some(match (at.cursor == Cursor::End, frozen) {
+            (false, _) => self.walk(&outgoing, at),
             // The copy is ahead of what is applied here: a leader that is new has to catch up.
-            (true, _) if at.watermark > last => Step::NotNow,
-            (true, false) => self.follow(outgoing, at, last).await,
-            (true, true) if at.watermark < last => self.send_changes(outgoing, at).await,
-            (true, true) => self.install(outgoing, at).await,
-        }
+            (true, _) if at.watermark > last => Next::Wait,
+            (true, false) => self.follow(&outgoing, at, last),
+            (true, true) if at.watermark < last => self.changes(&outgoing, at),
+            (true, true) => self.install(&outgoing, at),
+        })
     }
 
-    /// Sends the next piece of the shard as it is now: what changes behind it is sent later.
-    async fn walk(&mut self, outgoing: &Outgoing, at: Position, frozen: bool) -> Step {
+    /// The next piece of the shard as it is now: what changes behind it is sent later.
+    fn walk(&self, outgoing: &Outgoing, at: Position) -> Next {
         self.event(MoveStep::Walking);
         let bytes_max = self.shared.config.transfer.chunk_bytes;
         let (piece, cursor) = outgoing.shard.store.export(&at.cursor, bytes_max);
         let next = Position { cursor, ..at.clone() };
-        self.send_piece(frozen, at, next, piece).await
+        Next::Stage(outgoing.frozen, Chunk::new(self.of, at, next, piece))
     }
 
-    /// Sends changes, until what is left fits in a chunk: then the shard is frozen.
-    async fn follow(&mut self, outgoing: &Outgoing, at: Position, last: u64) -> Step {
+    /// Changes, until what is left fits in a chunk: then the shard is frozen.
+    fn follow(&mut self, outgoing: &Outgoing, at: Position, last: u64) -> Next {
         if at.watermark >= self.round_end {
             (self.round_end, self.rounds) = (last, self.rounds + 1);
         }
         let bytes_max = self.shared.config.transfer.chunk_bytes;
         let (_, next) = outgoing.shard.store.export_changes(at.watermark, bytes_max);
-        if next < last {
-            if self.rounds > self.shared.config.transfer.rounds_max {
-                self.shared.local().slowed.insert(self.of.shard());
-            }
-            return self.send_changes(outgoing, at).await;
+        if next >= last {
+            return Next::Freeze;
         }
-        self.event(MoveStep::Freezing);
-        let step = self.enter(command::freeze(self.of)).await;
-        if matches!(step, Step::Onward) {
-            self.event(MoveStep::Frozen);
+        if self.rounds > self.shared.config.transfer.rounds_max {
+            self.shared.local().slowed.insert(self.of.shard());
         }
-        step
+        self.changes(outgoing, at)
     }
 
-    async fn send_changes(&mut self, outgoing: &Outgoing, at: Position) -> Step {
+    fn changes(&self, outgoing: &Outgoing, at: Position) -> Next {
         self.event(MoveStep::Following);
         let bytes_max = self.shared.config.transfer.chunk_bytes;
         let (mut piece, watermark) = outgoing.shard.store.export_changes(at.watermark, bytes_max);
@@ -176,30 +185,12 @@ impl<R: Replica> Sender<'_, R> {
             piece.clear();
         }
         let next = Position { watermark, ..at.clone() };
-        self.send_piece(outgoing.frozen, at, next, piece).await
+        Next::Stage(outgoing.frozen, Chunk::new(self.of, at, next, piece))
     }
 
-    async fn send_piece(
-        &mut self,
-        frozen: bool,
-        at: Position,
-        next: Position,
-        piece: Vec<u8>,
-    ) -> Step {
-        let bytes = piece.len() as u64;
-        let chunk = Chunk::new(self.of, at, next, piece);
-        let step = self.ask(frozen, Ask::Stage(chunk)).await;
-        let slowed = self.shared.local().slowed.contains(&self.of.shard());
-        if !frozen && !slowed {
-            let rate = self.shared.config.transfer.bytes_per_second.max(1);
-            sleep(Duration::from_micros(bytes.saturating_mul(1_000_000) / rate)).await;
-        }
-        step
-    }
-
-    async fn install(&mut self, outgoing: &Outgoing, at: Position) -> Step {
+    fn install(&self, outgoing: &Outgoing, at: Position) -> Next {
         let store = &outgoing.shard.store;
-        let install = Install {
+        Next::Install(Install {
             of: self.of,
             at,
             keys: store.keys() as u64,
@@ -207,12 +198,42 @@ impl<R: Replica> Sender<'_, R> {
             revision: outgoing.shard.revision,
             log_time: store.log_time(),
             digest: store.digest(),
-        };
-        self.event(MoveStep::Installing);
-        if planted!(DeletedBeforeConfirmed) {
-            self.enter(command::delete(self.of)).await;
+        })
+    }
+
+    async fn act(&mut self, next: Next) -> Step {
+        match next {
+            Next::Ask(frozen, ask) => self.ask(frozen, ask).await,
+            Next::Stage(frozen, chunk) => self.stage(frozen, chunk).await,
+            Next::Freeze => {
+                self.event(MoveStep::Freezing);
+                let step = self.enter(command::freeze(self.of)).await;
+                if matches!(step, Step::Onward) {
+                    self.event(MoveStep::Frozen);
+                }
+                step
+            }
+            Next::Install(install) => {
+                self.event(MoveStep::Installing);
+                if planted!(DeletedBeforeConfirmed) {
+                    self.enter(command::delete(self.of)).await;
+                }
+                self.ask(true, Ask::Install(install)).await
+            }
+            Next::Wait => Step::NotNow,
         }
-        self.ask(true, Ask::Install(install)).await
+    }
+
+    /// Sends a piece, at the pace that leaves room for others.
+    async fn stage(&mut self, frozen: bool, chunk: Chunk) -> Step {
+        let bytes = chunk.piece.len() as u64;
+        let step = self.ask(frozen, Ask::Stage(chunk)).await;
+        let slowed = self.shared.local().slowed.contains(&self.of.shard());
+        if !frozen && !slowed {
+            let rate = self.shared.config.transfer.bytes_per_second.max(1);
+            sleep(Duration::from_micros(bytes.saturating_mul(1_000_000) / rate)).await;
+        }
+        step
     }
 
     /// Asks the new owner, and learns how far it is.

@@ -14,7 +14,7 @@ use raft_sim::net::HostId;
 use raft_sim::watch::{Limits, Watch, WatchedMachine};
 use raft_sim::world::Process;
 use raft_storage::{Identity, Wal, WalOptions};
-use raft_transport::{CallerConfig, TcpCaller, TcpConfig, TcpTransport};
+use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TcpConfig, TcpTransport};
 
 pub const CLUSTER: ClusterId = ClusterId(7);
 
@@ -155,13 +155,14 @@ async fn connect<S: StateMachine>(
 
 /// How a process reaches services.
 pub fn caller(process: &Process, streams: bool) -> Arc<dyn Caller> {
-    match streams {
+    let inner: Arc<dyn Caller> = match streams {
         true => {
             let config = CallerConfig::new(process.seed());
             Arc::new(TcpCaller::new(config, Arc::new(process.sockets())))
         }
         false => Arc::new(process.caller()),
-    }
+    };
+    Arc::new(GroupCaller::new(inner))
 }
 
 struct Shared(Arc<TcpTransport>);

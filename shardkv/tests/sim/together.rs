@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use raft_core::node::{GroupConfig, Node, NodeConfig};
-use raft_core::{Address, GroupId, Incarnation, Membership, NodeId};
+use raft_core::{Address, GroupId, Incarnation, Membership, NodeId, Service};
 use raft_sim::SimDisk;
 use raft_sim::net::HostId;
 use raft_sim::watch::Limits;
 use raft_sim::world::Process;
 use raft_storage::{Identity, Wal, WalOptions};
+use raft_transport::{GroupCaller, GroupServices, group_address};
 use shardctrler::{Change, Group};
-use shardkv::{ServerConfig, Settings, ShardServer, ShardServers, ShardStore};
+use shardkv::{ServerConfig, Settings, ShardServer, ShardStore};
 
 use super::client::Replicas;
 use super::fleet::{World, controller_addresses};
@@ -35,8 +37,10 @@ struct Together {
     running: Running,
 }
 
-fn addresses() -> BTreeMap<NodeId, Address> {
-    NODES.iter().map(|id| (*id, Address(format!("p{}:1", id.0)))).collect()
+/// Where a group is reached: at the address of each process.
+fn addresses(group: GroupId) -> BTreeMap<NodeId, Address> {
+    let at = |id: &NodeId| group_address(&Address(format!("p{}:1", id.0)), group);
+    NODES.iter().map(|id| (*id, at(id))).collect()
 }
 
 impl Together {
@@ -57,7 +61,7 @@ async fn run(it: Together, watch: raft_sim::watch::Watch, judge: Judge, process:
     let storage = Arc::new(watch.storage(it.id, fate.clone(), wal));
     let transport = watch.transport(it.id, fate.clone(), process.transport(it.id));
     let node = Node::start(config, storage, Arc::new(transport));
-    let mut servers = Vec::new();
+    let mut services: BTreeMap<GroupId, Arc<dyn Service>> = BTreeMap::new();
     for id in GROUPS {
         let mut group = GroupConfig::new(it.id, id, Membership::of_voters(NODES));
         group.snapshot_bytes = Some(2_000);
@@ -69,19 +73,19 @@ async fn run(it: Together, watch: raft_sim::watch::Watch, judge: Judge, process:
         let machine = watch.machine(it.id, id, fate.clone(), machine);
         let group = node.add_group(group, machine).await.expect("started");
         it.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, group.clone());
-        let caller = Arc::new(process.caller());
+        let caller = Arc::new(GroupCaller::new(Arc::new(process.caller())));
         let mut clerk = shardctrler::ClerkConfig::default();
         clerk.calls.seed = process.seed();
         let controller = shardctrler::Clerk::new(caller.clone(), controller_addresses(), clerk);
         let (judge, mut config) = (judge.clone(), ServerConfig::default());
         config.transfer.calls.attempt_timeout = SECOND;
         config.observer = Some(Arc::new(move |event: shardkv::MoveEvent| judge.step(id, event)));
-        let server = ShardServer::new(Replicas(group), addresses(), controller, caller, config);
+        let server = ShardServer::new(Replicas(group), addresses(id), controller, caller, config);
         let running = server.clone();
         tokio::spawn(async move { running.run().await });
-        servers.push(server);
+        services.insert(id, Arc::new(server));
     }
-    process.serve(Arc::new(ShardServers::new(servers)));
+    process.serve(Arc::new(GroupServices::new(services, Box::new(|_| Bytes::new()))));
     panic!("a node stopped by itself: {}", node.stopped().await);
 }
 
@@ -146,7 +150,7 @@ impl Processes {
 }
 
 fn join(world: &mut World, groups: &[u64]) -> shardctrler::ConfigNumber {
-    let group = |id: &u64| (GroupId(*id), Group::new(addresses()));
+    let group = |id: &u64| (GroupId(*id), Group::new(addresses(GroupId(*id))));
     world.change(Change::Join(groups.iter().map(group).collect()))
 }
 
@@ -179,7 +183,8 @@ fn groups_of_one_process_pass_shards_to_each_other() {
         let statuses = world.ask(&client, |client| async move {
             let mut all = Vec::new();
             for group in GROUPS {
-                let status = client.clerk.status(&Address("p1:1".into()), group).await;
+                let at = group_address(&Address("p1:1".into()), group);
+                let status = client.clerk.status(&at).await;
                 all.push(status.expect("answered"));
             }
             all

@@ -77,7 +77,7 @@ impl Fleet {
     async fn status(&self, clerk: &shardkv::Clerk, group: GroupId) -> Vec<NodeStatus> {
         let mut all = Vec::new();
         for (_, at) in &self.nodes {
-            all.extend(clerk.status(at, group).await);
+            all.extend(clerk.status(&group_address(at, group)).await);
         }
         all
     }
