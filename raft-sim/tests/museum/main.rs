@@ -100,13 +100,13 @@
 //!
 //! | | what | kept by |
 //! |---|---|---|
-//! | 85 | a repetition elsewhere and later | `raft-sim/tests/kv_cluster.rs::a_ticket_is_good_*`; shards: not yet |
+//! | 85 | a repetition elsewhere and later | `raft-sim/tests/kv_cluster.rs::a_ticket_is_good_*`, `shardkv/tests/moves.rs::a_shard_takes_its_sessions_*` |
 //! | 86 | numbers in disorder | `sessions::c86_*`, `kv/tests/sessions.rs::requests_may_come_in_any_order` |
 //! | 87 | idle clerks | `sessions::c87_*`, `kv/tests/memory.rs::keys_and_idle_sessions_*` for 100,000 |
 //! | 88, 89 | values and keys of all sizes and bytes | `clients::c88_c89_*`, `kv/tests/clerk.rs::limits_are_refused_*` |
 //! | 90 | calls that are given up | `clients::c90_*`, `kv/tests/clerk.rs::a_dropped_call_*` |
 //! | 90 | who does not read | `raft-transport/tests/calls.rs::a_client_that_does_not_read_*` |
-//! | 91 | a leader that is not one any more | `clients::c91_*`; groups that are not the right one: not yet |
+//! | 91 | a leader that is not one any more | `clients::c91_*`, `shardkv/tests/sim/clients.rs::a_clerk_waits_for_the_first_group_*` |
 //!
 //! # Load
 //!
