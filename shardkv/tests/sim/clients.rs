@@ -163,8 +163,8 @@ fn pause(setup: super::setup::Setup, keys: usize) -> Duration {
         for batch in 0..keys / 100 {
             let names: Vec<String> = (0..100).map(|n| format!("{{hot}}{batch}.{n}")).collect();
             let value = [b'x'; 64];
-            let put = |key: &String| Op::Put { key: key.clone().leak().as_bytes(), value: &value };
-            let ops: Vec<Op<'_>> = names.iter().map(put).collect();
+            let puts = names.iter().map(|key| Op::Put { key: key.as_bytes(), value: &value });
+            let ops: Vec<Op<'_>> = puts.collect();
             client.clerk.batch(&ops).await.expect("done");
         }
     });
@@ -210,7 +210,7 @@ fn the_pause_does_not_grow_with_the_shard() {
             let small = pause(setup.clone(), 100);
             let large = pause(setup, 10_000);
             eprintln!("pause with 100 keys {small:?}, with 10,000 keys {large:?}");
-            assert!(large <= (2 * small).max(200 * MS), "{small:?} and {large:?}");
+            assert!(large <= 2 * small, "{small:?} and {large:?}");
         }
     });
 }
