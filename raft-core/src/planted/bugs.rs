@@ -53,6 +53,8 @@ pub enum Suite {
     Core,
     /// The simulator's swarm: the key/value service with its clerks.
     Kv,
+    /// The simulator's swarm: groups whose shards move, with their controller, operators and clerks.
+    Shardkv,
     /// A test made for it: random schedules would need years to meet it.
     Tests,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use raft_core::node::{Group, GroupConfig, Node, NodeConfig};
+use raft_core::node::{Group, GroupConfig, Node, NodeConfig, StartError};
 use raft_core::{
     Address, ClusterId, GroupId, Incarnation, Membership, NodeId, Service, StateMachine, Transport,
 };
@@ -187,7 +187,12 @@ async fn replicas<S: StateMachine>(
         (config.raft)(&mut group.raft);
         watch.limit(id, Limits::from(&group));
         let machine = watch.machine(member.id, id, process.fate().clone(), machine(id));
-        let group = node.add_group(group, machine).await.map_err(|error| error.to_string())?;
+        let group = match node.add_group(group, machine).await {
+            Ok(group) => group,
+            // What a group before it has met: the node says why.
+            Err(StartError::Stopped) => return Err(node.stopped().await.to_string()),
+            Err(error) => return Err(error.to_string()),
+        };
         groups.insert(id, group);
     }
     Ok(groups)
