@@ -7,8 +7,9 @@ use raft_core::GroupId;
 use shardctrler::{Change, Clerk, ClerkError, ConfigNumber, Configuration, Group, ShardId};
 
 use super::boot::controller_clerk;
-use super::cluster::{ShardCluster, describe};
+use super::cluster::ShardCluster;
 use super::config::ShardConfig;
+use super::nodes::describe;
 use crate::kv::Job;
 use crate::net::HostId;
 use crate::world::Sim;

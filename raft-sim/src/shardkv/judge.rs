@@ -95,8 +95,18 @@ impl Judge {
     }
 
     /// A replica of the controller has made a step.
-    pub(super) fn look_at_controller(&self, node: NodeId, controller: &Controller) {
-        let found = self.state().model.configurations.look(node, controller);
+    pub(super) fn look_at_controller(&self, node: NodeId, replica: &Watched<Controller>) {
+        let mut state = self.state();
+        let found = replica.peek(|applied, machine| {
+            let controller = machine.inner();
+            let now = (applied.index, controller.digest());
+            if state.last.insert((node, CONTROLLER), now) == Some(now) {
+                return Ok(());
+            }
+            state.equal(node, CONTROLLER, now)?;
+            state.model.configurations.look(node, controller)
+        });
+        drop(state);
         self.report(CONTROLLER, node, found);
     }
 
@@ -122,6 +132,21 @@ impl Judge {
 }
 
 impl State {
+    /// Replicas that have applied as much are equal.
+    fn equal(
+        &mut self,
+        node: NodeId,
+        group: GroupId,
+        (applied, digest): (LogIndex, u64),
+    ) -> Result<(), Broken> {
+        let (first, who) = *self.digests.entry((group, applied)).or_insert((digest, node));
+        if first == digest {
+            return Ok(());
+        }
+        let what = format!("at {applied:?} {who:?} has digest {first:x}, {node:?} {digest:x}");
+        Err(Broken::new("equal-replicas", what))
+    }
+
     fn look(
         &mut self,
         node: NodeId,
@@ -129,12 +154,7 @@ impl State {
         applied: LogIndex,
         store: &ShardStore,
     ) -> Result<(), Broken> {
-        let digest = store.digest();
-        let (first, who) = *self.digests.entry((group, applied)).or_insert((digest, node));
-        if first != digest {
-            let what = format!("at {applied:?} {who:?} has digest {first:x}, {node:?} {digest:x}");
-            return Err(Broken::new("equal-replicas", what));
-        }
+        self.equal(node, group, (applied, store.digest()))?;
         self.looks += 1;
         let whole = self.looks.is_multiple_of(WHOLE_EVERY);
         // One that is behind is compared with those before it by its digest.

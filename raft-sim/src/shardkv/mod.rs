@@ -52,6 +52,7 @@ mod config;
 mod configurations;
 mod judge;
 mod model;
+mod nodes;
 mod swarm;
 
 pub use admin::Unsettled;

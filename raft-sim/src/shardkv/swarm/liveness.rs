@@ -110,6 +110,7 @@ impl Rest<'_> {
         self.wait("liveness-changes", limit, |rest| rest.operators.are_done(), |_| what.clone())?;
         let newest = self.cluster.newest();
         let config = self.finish("the newest configuration", &newest)?;
+        self.operators.check(config.number())?;
         if !config.groups().is_empty() {
             return Ok(config);
         }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use raft_core::GroupId;
-use shardctrler::{Change, Clerk, ClerkError, Configuration, Group, ShardId};
+use shardctrler::{Change, Clerk, ClerkError, ConfigNumber, Configuration, Group, ShardId};
 
 use crate::kv::Job;
 use crate::shardkv::{ShardCluster, ShardConfig};
-use crate::swarm::{Dice, Span, Tally, millis};
+use crate::swarm::{Dice, Failure, Span, Tally, millis};
 
 /// What operators do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,12 +38,24 @@ impl Changes {
 struct Board {
     over: AtomicBool,
     wait: AtomicBool,
-    counts: Mutex<Tally>,
+    done: Mutex<Done>,
+}
+
+/// What operators know to have done.
+#[derive(Default)]
+struct Done {
+    counts: Tally,
+    /// The configurations that they were told to have made.
+    made: BTreeSet<ConfigNumber>,
+    /// Changes that may have made one.
+    unknown: u64,
+    /// What two changes were told to have made.
+    twice: Option<ConfigNumber>,
 }
 
 impl Board {
-    fn counts(&self) -> MutexGuard<'_, Tally> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn done(&self) -> MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,7 +99,24 @@ impl Operators {
     }
 
     pub(super) fn counts(&self) -> Tally {
-        self.board.counts().clone()
+        self.board.done().counts.clone()
+    }
+
+    /// There are as many configurations as changes that were made.
+    ///
+    /// # Errors
+    /// When a change was made twice, or not at all, or two are said to have made the same.
+    pub(super) fn check(&self, newest: ConfigNumber) -> Result<(), Failure> {
+        let done = self.board.done();
+        let made = done.made.len() as u64;
+        if done.twice.is_none() && (made..=made + done.unknown).contains(&newest.0) {
+            return Ok(());
+        }
+        let (unknown, twice) = (done.unknown, done.twice);
+        let what = format!(
+            "{newest:?} is the newest after {made} changes and {unknown} in doubt, and {twice:?} was made twice"
+        );
+        Err(Failure::new("changes-are-made-once", what))
     }
 }
 
@@ -109,7 +138,7 @@ impl Operator {
             if let Ok(config) = self.clerk.newest().await {
                 let (what, change) = self.draw(&config);
                 let made = self.clerk.change(&change).await;
-                self.note(what, made.map(drop));
+                self.note(what, made);
             }
             if !self.dice.percent(25) {
                 let pause = self.dice.time(changes.every);
@@ -118,13 +147,21 @@ impl Operator {
         }
     }
 
-    fn note(&self, what: &'static str, made: Result<(), ClerkError>) {
-        let mut counts = self.board.counts();
+    fn note(&self, what: &'static str, made: Result<ConfigNumber, ClerkError>) {
+        let mut done = self.board.done();
         match made {
-            Ok(()) => counts.one(what),
-            Err(ClerkError::Refused(_)) => counts.one("changes refused"),
-            Err(ClerkError::NotDone(_)) => counts.one("changes not done"),
-            Err(ClerkError::Unknown(_)) => counts.one("changes of unknown outcome"),
+            Ok(number) => {
+                done.counts.one(what);
+                if !done.made.insert(number) {
+                    done.twice = Some(number);
+                }
+            }
+            Err(ClerkError::Refused(_)) => done.counts.one("changes refused"),
+            Err(ClerkError::NotDone(_)) => done.counts.one("changes not done"),
+            Err(ClerkError::Unknown(_)) => {
+                done.counts.one("changes of unknown outcome");
+                done.unknown += 1;
+            }
         }
     }
 

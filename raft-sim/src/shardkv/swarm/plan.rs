@@ -97,6 +97,8 @@ impl ShardPlan {
         let mut load = KvLoad::draw(seed);
         load.tags = dice.between(1, 20) as usize;
         load.value_bytes_max = load.value_bytes_max.min(VALUE_BYTES_MAX);
+        // What goes wrong while a shard moves goes wrong for a moment.
+        load.pause_max /= 2;
         load.sessions_max = load.sessions_max.max(load.clients as u32 + 1);
         let (faults, group_faults) = (Faults::draw(seed), GroupFaults::draw(seed));
         Self { setting, sharding, changes, faults, group_faults, load }

@@ -4,14 +4,16 @@
 //! whichever group has it. A group acts in another only after it has heard of it, so the order in which the entries
 //! are seen is one in which they may have happened.
 
+mod moves;
+
 use std::collections::BTreeMap;
 
+use kv::StoreConfig;
 use kv::command::{self, Body};
-use kv::{Cursor, StoreConfig};
 use raft_core::{GroupId, LogIndex};
 use shardctrler::{ConfigNumber, Configuration, ShardCount, ShardId};
 use shardkv::command::Command;
-use shardkv::{Chunk, Install, Move, Phase, Position};
+use shardkv::{Phase, Position};
 
 use super::configurations::Configurations;
 use crate::kv::{Part, StoreModel, Truth};
@@ -19,20 +21,20 @@ use crate::swarm::Tally;
 
 /// An invariant that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Broken {
-    pub(super) invariant: &'static str,
-    pub(super) what: String,
+pub(in crate::shardkv) struct Broken {
+    pub(in crate::shardkv) invariant: &'static str,
+    pub(in crate::shardkv) what: String,
 }
 
 impl Broken {
-    pub(super) fn new(invariant: &'static str, what: impl Into<String>) -> Self {
+    pub(in crate::shardkv) fn new(invariant: &'static str, what: impl Into<String>) -> Self {
         Self { invariant, what: what.into() }
     }
 }
 
 /// What a group has of a shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Held {
+pub(in crate::shardkv) enum Held {
     Serving,
     Leaving {
         to: GroupId,
@@ -49,7 +51,7 @@ pub(super) enum Held {
 }
 
 impl Held {
-    pub(super) fn is_served(&self) -> bool {
+    pub(in crate::shardkv) fn is_served(&self) -> bool {
         matches!(self, Self::Serving | Self::Leaving { .. })
     }
 
@@ -58,7 +60,7 @@ impl Held {
     }
 
     /// As a store says it of itself.
-    pub(super) fn phase(&self) -> (Phase, Option<GroupId>) {
+    pub(in crate::shardkv) fn phase(&self) -> (Phase, Option<GroupId>) {
         match self {
             Self::Serving => (Phase::Serving, None),
             Self::Leaving { to } => (Phase::Leaving, Some(*to)),
@@ -69,15 +71,15 @@ impl Held {
 }
 
 #[derive(Default)]
-pub(super) struct GroupModel {
+pub(in crate::shardkv) struct GroupModel {
     /// The last entry.
-    pub(super) last: LogIndex,
-    pub(super) config: Option<Configuration>,
-    pub(super) holdings: BTreeMap<ShardId, Held>,
+    pub(in crate::shardkv) last: LogIndex,
+    pub(in crate::shardkv) config: Option<Configuration>,
+    pub(in crate::shardkv) holdings: BTreeMap<ShardId, Held>,
 }
 
 impl GroupModel {
-    pub(super) fn number(&self) -> ConfigNumber {
+    pub(in crate::shardkv) fn number(&self) -> ConfigNumber {
         self.config.as_ref().map_or(ConfigNumber::ZERO, Configuration::number)
     }
 
@@ -86,22 +88,22 @@ impl GroupModel {
     }
 }
 
-pub(super) struct Model {
+pub(in crate::shardkv) struct Model {
     count: ShardCount,
-    pub(super) groups: BTreeMap<GroupId, GroupModel>,
+    pub(in crate::shardkv) groups: BTreeMap<GroupId, GroupModel>,
     /// One for each shard, in order.
-    pub(super) shards: Vec<StoreModel>,
-    pub(super) configurations: Configurations,
+    pub(in crate::shardkv) shards: Vec<StoreModel>,
+    pub(in crate::shardkv) configurations: Configurations,
     /// Which group did a request first.
     turns: BTreeMap<(ShardId, LogIndex, u64), GroupId>,
     /// What has happened.
-    pub(super) tally: Tally,
+    pub(in crate::shardkv) tally: Tally,
     /// What was broken first.
-    pub(super) broken: Option<(GroupId, Broken)>,
+    pub(in crate::shardkv) broken: Option<(GroupId, Broken)>,
 }
 
 impl Model {
-    pub(super) fn new(count: ShardCount, store: &StoreConfig) -> Self {
+    pub(in crate::shardkv) fn new(count: ShardCount, store: &StoreConfig) -> Self {
         Self {
             count,
             groups: BTreeMap::new(),
@@ -122,7 +124,7 @@ impl Model {
     }
 
     /// A replica of the group applies an entry.
-    pub(super) fn apply(&mut self, group: GroupId, command: &raft_core::Command) {
+    pub(in crate::shardkv) fn apply(&mut self, group: GroupId, command: &raft_core::Command) {
         let at = self.groups.entry(group).or_default();
         if command.id.index <= at.last {
             return;
@@ -241,110 +243,6 @@ impl Model {
             }
             None => Ok(()),
         }
-    }
-
-    /// Whether a move is of the configuration that a group has reached.
-    fn is_now(&self, group: GroupId, of: Move) -> bool {
-        self.groups.get(&group).is_some_and(|it| it.config.is_some() && it.number() == of.number())
-    }
-
-    fn freeze(&mut self, group: GroupId, of: Move) -> Result<(), Broken> {
-        let shard = of.shard();
-        if self.is_now(group, of)
-            && of.from() == group
-            && self.held(group, shard) == Some(&Held::Leaving { to: of.to() })
-        {
-            let revision = self.revision(shard);
-            self.hold(group, shard, Held::Frozen { to: Some(of.to()), revision });
-            self.tally.one("shards frozen");
-        }
-        Ok(())
-    }
-
-    /// How far the copy is that the group gets by this move.
-    fn position(&mut self, group: GroupId, of: Move) -> Option<&mut Position> {
-        if !self.is_now(group, of) || of.to() != group {
-            return None;
-        }
-        match self.groups.get_mut(&group)?.holdings.get_mut(&of.shard())? {
-            Held::Arriving { from, position } if *from == of.from() => Some(position),
-            _ => None,
-        }
-    }
-
-    fn stage(&mut self, group: GroupId, chunk: &Chunk) -> Result<(), Broken> {
-        let (at, next) = (&chunk.at, &chunk.next);
-        let walks = at.cursor < next.cursor && at.watermark == next.watermark;
-        let follows =
-            at.cursor == Cursor::End && next.cursor == Cursor::End && at.watermark < next.watermark;
-        let forward = at.attempt == next.attempt && (walks || follows);
-        let Some(position) = self.position(group, chunk.of) else {
-            self.tally.one("chunks too late");
-            return Ok(());
-        };
-        if position == at && forward && chunk.is_whole() {
-            *position = next.clone();
-            self.tally.one("chunks taken");
-        } else {
-            self.tally.one("chunks out of place");
-        }
-        Ok(())
-    }
-
-    fn install(&mut self, group: GroupId, install: &Install) -> Result<(), Broken> {
-        let (of, shard) = (install.of, install.of.shard());
-        let complete = self
-            .position(group, of)
-            .is_some_and(|at| *at == install.at && at.cursor == Cursor::End);
-        if !complete {
-            self.tally.one("installs that came again");
-            return Ok(());
-        }
-        let revision = self.revision(shard);
-        let there = self.held(of.from(), shard);
-        if there != Some(&Held::Frozen { to: Some(group), revision }) || !self.is_now(of.from(), of)
-        {
-            let what = format!("{shard} arrives in {group:?}, and is {there:?} where it was");
-            return Err(Broken::new("one-group-serves", what));
-        }
-        let store = &self.shards[usize::from(shard.0)];
-        let told = (install.keys, install.sessions, install.revision);
-        let is = (store.items.len() as u64, store.sessions() as u64, revision.0);
-        if told != is {
-            let what =
-                format!("{shard} has keys, sessions and revision {is:?}, and sends {told:?}");
-            return Err(Broken::new("shards-arrive-whole", what));
-        }
-        self.tally.one("shards moved");
-        self.tally.add("keys moved", is.0);
-        self.tally.add("sessions moved", is.1);
-        self.hold(group, shard, Held::Serving);
-        self.serves_alone(group, shard)
-    }
-
-    fn delete(&mut self, group: GroupId, of: Move) -> Result<(), Broken> {
-        let shard = of.shard();
-        let frozen = matches!(
-            self.held(group, shard),
-            Some(Held::Frozen { to: Some(to), .. }) if *to == of.to()
-        );
-        if !frozen || !self.is_now(group, of) || of.from() != group {
-            return Ok(());
-        }
-        let to = self.groups.get(&of.to());
-        let passed = to.is_some_and(|to| to.number() > of.number());
-        let has = to.is_some_and(|to| {
-            to.number() == of.number()
-                && to.holdings.get(&shard).is_some_and(|it| !matches!(it, Held::Arriving { .. }))
-        });
-        if !passed && !has {
-            let what = format!("{group:?} lets go of {shard} before {:?} has it", of.to());
-            return Err(Broken::new("kept-until-confirmed", what));
-        }
-        if let Some(at) = self.groups.get_mut(&group) {
-            at.holdings.remove(&shard);
-        }
-        Ok(())
     }
 }
 
