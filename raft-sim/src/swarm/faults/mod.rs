@@ -214,6 +214,7 @@ impl<C: Nodes> Nemeses<C> {
     }
 
     /// One more.
+    #[cfg(feature = "shardkv")]
     pub(crate) fn push(&mut self, nemesis: impl Nemesis<C> + 'static) {
         self.0.push(Box::new(nemesis));
     }
