@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use raft_core::node::watch;
 use raft_core::{NodeId, RoleChange};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::config::{Config, HostPort};
