@@ -142,7 +142,7 @@ impl Node {
         let mut stopped = self.stopped.clone();
         let reason = stopped.wait_for(Option::is_some).await;
         // The loop ends without a reason only by a panic of its own, or with its runtime.
-        reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| {
+        reason.ok().flatten().unwrap_or_else(|| {
             StopReason::Panicked("the loop of the node ended without a reason".to_string())
         })
     }

@@ -165,18 +165,24 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits until the value is such, and gives it; it counts as seen then. May be dropped at any time.
+    /// Waits until the value is such, and gives it as it was then; it counts as seen. May be dropped at any time.
     ///
     /// # Errors
     /// [`Closed`].
-    pub async fn wait_for(
-        &mut self,
-        mut is_such: impl FnMut(&T) -> bool,
-    ) -> Result<Ref<'_, T>, Closed> {
-        while !is_such(&self.borrow_and_update()) {
+    pub async fn wait_for(&mut self, mut is_such: impl FnMut(&T) -> bool) -> Result<T, Closed>
+    where
+        T: Clone,
+    {
+        loop {
+            {
+                let state = self.shared.state();
+                self.seen = state.version;
+                if is_such(&state.value) {
+                    return Ok(state.value.clone());
+                }
+            }
             self.changed().await?;
         }
-        Ok(self.borrow_and_update())
     }
 }
 
@@ -230,13 +236,13 @@ mod tests {
             let waits =
                 tokio::time::timeout(core::time::Duration::from_secs(1), receiver.changed());
             assert!(waits.await.is_err(), "there is nothing new");
-            assert_eq!(*late.wait_for(|value| *value == 2).await.expect("it is"), 2);
+            assert_eq!(late.wait_for(|value| *value == 2).await, Ok(2));
             sender.send_replace(3);
             drop(sender);
             assert_eq!(receiver.changed().await, Ok(()));
             assert_eq!(*receiver.borrow_and_update(), 3);
             assert_eq!(receiver.changed().await, Err(Closed));
-            assert_eq!(late.wait_for(|value| *value == 4).await.map(|it| *it), Err(Closed));
+            assert_eq!(late.wait_for(|value| *value == 4).await, Err(Closed));
         });
     }
 }
