@@ -46,6 +46,7 @@ mod fault;
 mod limits;
 mod op;
 pub mod raw;
+mod replicated;
 pub mod rpc;
 mod server;
 mod status;
@@ -61,4 +62,6 @@ pub use limits::{Limits, Refusal};
 pub use op::{CommandError, Expect, Op, OpOutcome, Outcome, Output, Reply};
 pub use server::{KvServer, Replica, ServerConfig};
 pub use status::NodeStatus;
-pub use store::{Changes, Cursor, Item, Page, Remains, SESSION_WINDOW, Scan, Store, StoreConfig, Touched};
+pub use store::{
+    Changes, Cursor, Item, Page, Remains, SESSION_WINDOW, Scan, Store, StoreConfig, Touched,
+};

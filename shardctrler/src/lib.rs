@@ -55,7 +55,7 @@ pub use config::{ConfigNumber, Configuration, Group, Moved};
 pub use controller::{Controller, SESSION_WINDOW};
 pub use refusal::Refusal;
 pub use reply::{Outcome, Output, Reply};
-pub use server::{ControllerServer, Replica, ServerConfig};
+pub use server::{ControllerServer, ServerConfig};
 pub use settings::{Limits, Settings};
 pub use shard::{ShardCount, ShardId};
 pub use slot::Slot;

@@ -42,9 +42,7 @@ mod wire;
 
 pub use clerk::{Clerk, ClerkConfig, ClerkError, Pages};
 pub use refusal::{AdoptRefusal, Output, Refusal};
-pub use server::{
-    MoveEvent, MoveStep, Observer, Replica, ServerConfig, ShardServer, TransferConfig,
-};
+pub use server::{MoveEvent, MoveStep, Observer, ServerConfig, ShardServer, TransferConfig};
 pub use status::NodeStatus;
 pub use store::{Outgoing, Phase, Settings, ShardState, ShardStore, free_in_steps};
 pub use transfer::{Chunk, Install, Move, Position, TransferRefusal, TransferReply};

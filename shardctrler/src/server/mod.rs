@@ -9,7 +9,6 @@
 //! watchers', and say `Overloaded`. Every request has a deadline: the client's, and never more than the
 //! server's own.
 
-mod replica;
 mod watchers;
 
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kv::rpc::{self, Directory, LogClock};
+use kv::rpc::{self, Directory, LogClock, Replicated};
 use raft_core::node::Group;
 use raft_core::{Address, BoxFuture, NodeId, Service};
 use tokio::time::timeout;
@@ -29,8 +28,6 @@ use crate::refusal::Refusal;
 use crate::settings::{CONFIGURATION_BYTES_MAX, Settings};
 use crate::status::{NodeStatus, WireStatus};
 use crate::wire::{self, Answer, Fault, Kind, Read};
-
-pub use replica::Replica;
 
 use watchers::Watchers;
 
@@ -82,7 +79,7 @@ struct Shared<R> {
     founded: AtomicBool,
 }
 
-impl<R: Replica> ControllerServer<R> {
+impl<R: Replicated<Controller>> ControllerServer<R> {
     /// Serves `replica`. `addresses` says where clients reach the nodes, for hints at the leader.
     pub fn new(
         replica: R,
@@ -111,7 +108,7 @@ impl<R: Replica> ControllerServer<R> {
     }
 }
 
-impl<R: Replica> Service for ControllerServer<R> {
+impl<R: Replicated<Controller>> Service for ControllerServer<R> {
     fn call(&self, request: Bytes) -> BoxFuture<'static, Bytes> {
         let shared = self.shared.clone();
         Box::pin(async move { shared.answer(&request).await.unwrap_or_else(fault) })
@@ -126,7 +123,7 @@ fn too_large(bytes: u64, bytes_max: u64) -> Refusal {
     Refusal::CommandTooLarge { bytes, bytes_max }
 }
 
-impl<R: Replica> Shared<R> {
+impl<R: Replicated<Controller>> Shared<R> {
     async fn answer(&self, request: &Bytes) -> Result<Bytes, Fault> {
         let (kind, budget, body) = wire::read_request(request).map_err(|_| Fault::Malformed)?;
         let deadline = budget.min(self.config.deadline_max);

@@ -8,12 +8,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kv::rpc::Replicated;
 use raft_core::Role;
 use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Replica, Shared, configuration};
+use super::{Shared, configuration};
 use crate::config::ConfigNumber;
 use crate::controller::Controller;
 use crate::wire::{self, Answer, Fault};
@@ -35,7 +36,7 @@ impl Watchers {
     }
 }
 
-impl<R: Replica> Shared<R> {
+impl<R: Replicated<Controller>> Shared<R> {
     /// The configuration after `number`, as soon as there is one, but not longer than `wait`.
     pub(super) async fn watch(
         &self,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kv::rpc::Replicated;
 use raft_core::node::watch;
 use raft_core::node::{GroupStatus, ProposalError, QueryError};
 use raft_core::{Address, LogId, NodeId, RoleChange, Service};
@@ -14,7 +15,7 @@ use raft_sim::{Cluster, ClusterConfig};
 use raft_transport::{CallerConfig, TcpCaller};
 use shardctrler::{
     Change, Clerk, ClerkConfig, ConfigNumber, Configuration, Controller, ControllerServer, Limits,
-    Output, Replica, ServerConfig,
+    Output, ServerConfig,
 };
 
 use super::judge::{Judge, Watched};
@@ -27,7 +28,7 @@ pub const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 struct Seen(Watched);
 
-impl Replica for Seen {
+impl Replicated<Controller> for Seen {
     fn propose(
         &self,
         command: Bytes,

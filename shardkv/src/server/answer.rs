@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kv::rpc::{self, Found, LogClock, Malformed, Read};
+use kv::rpc::{self, Found, LogClock, Malformed, Read, Replicated};
 use kv::{Blob, Scan, Store};
 use raft_core::Role;
 use shardctrler::ShardId;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Replica, Shared};
+use super::Shared;
 use crate::command;
 use crate::refusal::{Output, Refusal};
 use crate::status::WireStatus;
+use crate::store::ShardStore;
 use crate::wire::{self, Answer, Fault, Kind, take_shard};
 
 fn malformed(_: Malformed) -> Fault {
@@ -23,7 +24,7 @@ pub(super) fn too_large(bytes: u64, bytes_max: u64) -> Refusal {
     Refusal::Store(kv::Refusal::CommandTooLarge { bytes, bytes_max })
 }
 
-impl<R: Replica> Shared<R> {
+impl<R: Replicated<ShardStore>> Shared<R> {
     pub(super) async fn answer(&self, request: &Bytes) -> Bytes {
         let Ok((kind, budget, body)) = wire::read_request(request) else {
             return fault(Fault::Malformed);

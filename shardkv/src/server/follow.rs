@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::ClerkError;
+use kv::rpc::Replicated;
 use raft_core::Role;
 use shardctrler::{Configuration, Refusal};
 use tokio::select;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::{MoveStep, Replica, Shared};
+use super::{MoveStep, Shared};
 use crate::command;
 use crate::refusal::{AdoptRefusal, Output};
+use crate::store::ShardStore;
 
 /// The pause after something has failed: the controller is away, or the configuration cannot be adopted.
 const RETRY: Duration = Duration::from_millis(100);
@@ -24,7 +26,7 @@ pub(super) const ENTRY_TIME: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Follows while this node leads, until it stops.
-pub(super) async fn run<R: Replica>(shared: &Arc<Shared<R>>) {
+pub(super) async fn run<R: Replicated<ShardStore>>(shared: &Arc<Shared<R>>) {
     let mut changes = shared.replica.changes();
     loop {
         let now = *changes.borrow_and_update();
@@ -44,7 +46,7 @@ pub(super) async fn run<R: Replica>(shared: &Arc<Shared<R>>) {
 }
 
 /// Never ends by itself. Dropped, all that it has begun ends.
-async fn lead<R: Replica>(shared: &Arc<Shared<R>>) {
+async fn lead<R: Replicated<ShardStore>>(shared: &Arc<Shared<R>>) {
     let mut moves = JoinSet::new();
     let mut moving = BTreeSet::new();
     loop {
@@ -82,7 +84,7 @@ async fn lead<R: Replica>(shared: &Arc<Shared<R>>) {
 struct NotNow;
 
 /// Waits for the next configuration and proposes it.
-async fn next<R: Replica>(shared: &Shared<R>) -> Result<(), NotNow> {
+async fn next<R: Replicated<ShardStore>>(shared: &Shared<R>) -> Result<(), NotNow> {
     let (known, number) =
         shared.replica.peek(|_, store| (store.configuration().is_some(), store.number()));
     let controller = shared.controller.with_deadline(shared.config.watch);
@@ -112,7 +114,7 @@ async fn next<R: Replica>(shared: &Shared<R>) -> Result<(), NotNow> {
 }
 
 /// The configuration to begin with: the oldest that there is.
-async fn first<R: Replica>(
+async fn first<R: Replicated<ShardStore>>(
     shared: &Shared<R>,
     controller: &shardctrler::Clerk,
 ) -> Result<Configuration, NotNow> {

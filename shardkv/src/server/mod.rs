@@ -12,14 +12,13 @@ mod config;
 mod follow;
 mod park;
 mod receive;
-mod replica;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use kv::rpc::{Directory, LogClock};
+use kv::rpc::{Directory, LogClock, Replicated};
 use raft_core::node::Group;
 use raft_core::{Address, BoxFuture, Caller, NodeId, Service};
 use shardctrler::{ConfigNumber, ShardId};
@@ -28,7 +27,6 @@ use crate::status::NodeStatus;
 use crate::store::{Settings, ShardStore};
 
 pub use config::{MoveEvent, MoveStep, Observer, ServerConfig, TransferConfig};
-pub use replica::Replica;
 
 use park::Parking;
 
@@ -65,7 +63,7 @@ struct Local {
     slowed: BTreeSet<ShardId>,
 }
 
-impl<R: Replica> ShardServer<R> {
+impl<R: Replicated<ShardStore>> ShardServer<R> {
     /// Serves `replica`. `addresses` says where clients reach the nodes, for hints at the leader; `controller`
     /// is where configurations come from, and `caller` reaches other groups.
     pub fn new(
@@ -101,14 +99,14 @@ impl<R: Replica> ShardServer<R> {
     }
 }
 
-impl<R: Replica> Service for ShardServer<R> {
+impl<R: Replicated<ShardStore>> Service for ShardServer<R> {
     fn call(&self, request: Bytes) -> BoxFuture<'static, Bytes> {
         let shared = self.shared.clone();
         Box::pin(async move { shared.answer(&request).await })
     }
 }
 
-impl<R: Replica> Shared<R> {
+impl<R: Replicated<ShardStore>> Shared<R> {
     fn local(&self) -> MutexGuard<'_, Local> {
         self.local.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,11 +1,13 @@
 //! Requests that wait for a shard: it is frozen where it was, and will be here soon.
 
+use kv::rpc::Replicated;
 use shardctrler::ShardId;
 use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Replica, Shared};
+use super::Shared;
+use crate::store::ShardStore;
 use crate::wire::Fault;
 
 /// The bound on requests that wait.
@@ -17,7 +19,7 @@ impl Parking {
     }
 }
 
-impl<R: Replica> Shared<R> {
+impl<R: Replicated<ShardStore>> Shared<R> {
     /// Waits, not long and not beyond `deadline`, until the shard is served, if it is about to be.
     ///
     /// # Errors

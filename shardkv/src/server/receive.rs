@@ -1,18 +1,19 @@
 //! What the groups are answered from which shards come.
 
 use bytes::Bytes;
-use kv::rpc::{Fault, decode};
+use kv::rpc::{Fault, Replicated, decode};
 use tokio::time::{Instant, timeout_at};
 
-use super::{MoveStep, Replica, Shared};
+use super::{MoveStep, Shared};
 use crate::command;
 use crate::refusal::Output;
+use crate::store::ShardStore;
 use crate::transfer::{Ask, TransferAnswer, TransferRefusal, TransferReply, TransferRequest};
 use crate::wire;
 
 type TransferFault = Fault<TransferRefusal>;
 
-impl<R: Replica> Shared<R> {
+impl<R: Replicated<ShardStore>> Shared<R> {
     pub(super) async fn receive(&self, body: &[u8], deadline: Instant) -> Bytes {
         let answer = match self.take(body, deadline).await {
             Ok(reply) => TransferAnswer::Reply(reply),
@@ -74,7 +75,7 @@ impl<R: Replica> Shared<R> {
         of: crate::Move,
         deadline: Instant,
     ) -> Result<TransferReply, TransferFault> {
-        let look = move |store: &crate::ShardStore| match store.arriving(of) {
+        let look = move |store: &ShardStore| match store.arriving(of) {
             Ok(staged) => TransferReply::At(staged.position.clone()),
             Err(reply) => reply,
         };

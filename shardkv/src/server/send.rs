@@ -11,16 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::Cursor;
 use kv::command::SessionId;
-use kv::rpc::{Calls, Elsewhere, Protocol, Reading, deadline_after, encode};
+use kv::rpc::{Calls, Elsewhere, Protocol, Reading, Replicated, deadline_after, encode};
 use raft_core::{Address, GroupId};
 use shardctrler::ShardId;
 use tokio::time::{sleep, timeout};
 
 use super::follow::ENTRY_TIME;
-use super::{MoveStep, Replica, Shared};
+use super::{MoveStep, Shared};
 use crate::command;
 use crate::refusal::Output;
-use crate::store::Outgoing;
+use crate::store::{Outgoing, ShardStore};
 use crate::transfer::{
     Ask, Chunk, Install, Move, Position, TransferAnswer, TransferRefusal, TransferReply,
     TransferRequest,
@@ -64,7 +64,10 @@ fn read_reply(reply: &Bytes) -> Reading<TransferReply, TransferRefusal> {
 }
 
 /// Sends a shard until it has left. Returns the shard.
-pub(super) async fn send<R: Replica>(shared: &Arc<Shared<R>>, shard: ShardId) -> ShardId {
+pub(super) async fn send<R: Replicated<ShardStore>>(
+    shared: &Arc<Shared<R>>,
+    shard: ShardId,
+) -> ShardId {
     let found = shared.replica.peek(|_, store| {
         let outgoing = store.outgoing(shard)?;
         let group = store.configuration()?.group(outgoing.of.to())?;
@@ -118,7 +121,7 @@ enum Step {
     NotNow,
 }
 
-impl<R: Replica> Sender<'_, R> {
+impl<R: Replicated<ShardStore>> Sender<'_, R> {
     async fn run(mut self) {
         let mut failures = 0;
         while let Some(next) = self.look() {
