@@ -24,6 +24,7 @@ use crate::codec::{
 use crate::config::Liveness;
 use crate::counters::Tally;
 use crate::network::Stream;
+use crate::tls::{TlsFault, fault_of};
 
 /// A read asks for this many bytes, and for more each time it gets them all.
 const READ_BYTES_MIN: usize = 4 << 10;
@@ -40,13 +41,22 @@ pub(crate) enum Gate {
     Shut,
 }
 
+/// What the stream may hold back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Held {
+    Nothing,
+    Something,
+}
+
 /// Why a connection ended.
 #[derive(Debug, Error)]
 pub(crate) enum LinkError {
     #[error("the other side closed the connection")]
     Closed,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+    #[error("{0}")]
+    Tls(TlsFault),
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("bad payload in the frame at byte {at} of the stream: {error}")]
@@ -72,6 +82,8 @@ pub(crate) struct Link {
     queued: u64,
     /// Up to where the bytes of `output` may have left, since the beginning.
     attempted: u64,
+    /// Whether the stream may hold bytes of its own that it was given: one with TLS does.
+    held: Held,
     liveness: Liveness,
     heard: Instant,
     said: Instant,
@@ -94,6 +106,7 @@ impl Link {
             output: BytesMut::new(),
             queued: 0,
             attempted: 0,
+            held: Held::Nothing,
             liveness,
             heard: now,
             said: now,
@@ -118,7 +131,7 @@ impl Link {
 
     /// Whether everything put in was written.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.output.is_empty()
+        self.output.is_empty() && self.held == Held::Nothing
     }
 
     /// How many bytes were put in since the beginning.
@@ -192,7 +205,7 @@ impl Link {
 
     /// Ready when something was to be written and all of it is.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        if self.output.is_empty() {
+        if self.is_flushed() {
             return Poll::Pending;
         }
         while !self.output.is_empty() {
@@ -203,7 +216,7 @@ impl Link {
                         // A stream that fails may have taken any part of what it was given.
                         self.attempted = self.queued;
                         let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
-                        return Poll::Ready(Err(error.into()));
+                        return Poll::Ready(Err(self.broken(error)));
                     }
                     Poll::Pending => {
                         self.stalled.get_or_insert_with(Instant::now);
@@ -212,8 +225,17 @@ impl Link {
                 };
             self.output.advance(count);
             self.attempted += count as u64;
+            self.held = Held::Something;
             self.tally.bytes_out.add(count as u64);
             self.stalled = None;
+        }
+        match AsyncWrite::poll_flush(Pin::new(&mut self.stream), context) {
+            Poll::Ready(Ok(())) => (self.held, self.stalled) = (Held::Nothing, None),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
+            Poll::Pending => {
+                self.stalled.get_or_insert_with(Instant::now);
+                return Poll::Pending;
+            }
         }
         self.said = Instant::now();
         if self.output.capacity() > KEEP_BYTES {
@@ -227,7 +249,8 @@ impl Link {
         let missing = self.frames.missing(&self.input).min(self.input.len());
         self.input.reserve(self.read_bytes.max(missing));
         // The future of a read has no state of its own, so that it may be made anew each time.
-        let count = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context))?;
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context));
+        let count = read.map_err(|error| self.broken(error))?;
         if count == 0 {
             let end = self.frames.finish(&self.input);
             return Poll::Ready(Err(end.err().map_or(LinkError::Closed, |e| self.reject(e))));
@@ -277,6 +300,17 @@ impl Link {
         if self.output.is_empty() {
             // An empty payload fits any limit.
             let _ = self.put(FrameKind::Ping, |_| {});
+        }
+    }
+
+    /// Why the stream failed.
+    fn broken(&self, error: io::Error) -> LinkError {
+        match fault_of(&error) {
+            Some(fault) => {
+                fault.count(&self.tally);
+                LinkError::Tls(fault)
+            }
+            None => LinkError::Io(error),
         }
     }
 

@@ -16,7 +16,7 @@ mod peer;
 mod queue;
 mod session;
 
-pub(crate) use handshake::{HandshakeError, introduce};
+pub(crate) use handshake::{HandshakeError, counted, introduce};
 pub(crate) use session::NUMBER_BYTES;
 
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::{
-    Address, BoxFuture, Envelope, Incarnation, NodeId, Service, Transport, TransportClosed,
+    Address, BoxFuture, ClusterId, Envelope, Incarnation, NodeId, Service, Transport,
+    TransportClosed,
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -32,12 +33,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::codec::{Claim, HANDSHAKE_BYTES_MAX, Intent};
 use crate::complaints::Complaints;
-use crate::config::TcpConfig;
+use crate::config::{Security, TcpConfig};
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
 use crate::network::{Listener, Network, Stream};
 use crate::slots::Slots;
 use crate::tasks::Tasks;
+use crate::tls::Subject;
 use handshake::greet;
 use peer::Peer;
 
@@ -82,6 +84,16 @@ pub enum BindError {
         address: Address,
         /// Why.
         error: std::io::Error,
+    },
+    /// The certificate is not this node's.
+    #[error("the certificate is of {found}, and this is {node} of {cluster}")]
+    WrongCertificate {
+        /// Whose it is.
+        found: Subject,
+        /// This node.
+        node: NodeId,
+        /// Its cluster.
+        cluster: ClusterId,
     },
     /// Frames are too short for the protocol's own.
     #[error("frame_bytes_max is {0}, at least {HANDSHAKE_BYTES_MAX} is needed")]
@@ -128,6 +140,7 @@ impl TcpTransport {
         if config.frame_bytes_max < HANDSHAKE_BYTES_MAX {
             return Err(BindError::FrameBytes(config.frame_bytes_max));
         }
+        check_own_certificate(&config)?;
         let listening = network.bind(&config.listen).await;
         let listener = listening
             .map_err(|error| BindError::Listen { address: config.listen.clone(), error })?;
@@ -238,6 +251,16 @@ impl Shared {
     async fn stopping(&self) {
         // It fails only when there is no sender, and `self` has it.
         let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Stopping).await;
+    }
+}
+
+fn check_own_certificate(config: &TcpConfig) -> Result<(), BindError> {
+    let TcpConfig { cluster, node, .. } = *config;
+    match &config.security {
+        Security::MutualTls(tls) if *tls.subject() != (Subject::Node { cluster, node }) => {
+            Err(BindError::WrongCertificate { found: tls.subject().clone(), node, cluster })
+        }
+        Security::Plaintext | Security::MutualTls(_) => Ok(()),
     }
 }
 
