@@ -16,7 +16,8 @@ pub struct Liveness {
     pub ping_every: Duration,
     /// Close when nothing was heard for this long: the other end is gone, and nobody said so.
     pub silence_max: Duration,
-    /// Close when bytes wait to be written and none could be for this long: the other end does not read.
+    /// Close when bytes wait to be written and none could be for this long: the other end does not read. With
+    /// TLS these are the bytes that it holds, at most 64 KiB at a time.
     pub stall_max: Duration,
 }
 

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use super::link::{Link, LinkError};
 use super::{Admission, Shared};
 use crate::codec::{Claim, FrameKind, Hello, Intent, Protocols, Refusal, Welcome};
-use crate::codec::{FrameError, FrameFault};
 use crate::counters::Tally;
 use crate::network::Stream;
 use crate::tls::{CertificateFault, Subject, TlsFault, stream};
@@ -24,7 +23,7 @@ pub(crate) enum HandshakeError {
     #[error(transparent)]
     Tls(#[from] TlsFault),
     #[error(transparent)]
-    Link(LinkError),
+    Link(#[from] LinkError),
     #[error("refused by the other side: {0}")]
     RefusedByPeer(Refusal),
     #[error("refused here: {0}")]
@@ -91,19 +90,6 @@ pub(crate) fn counted(tally: &Tally) -> impl FnOnce(TlsFault) -> HandshakeError 
     |fault| {
         fault.count(tally);
         HandshakeError::Tls(fault)
-    }
-}
-
-impl From<LinkError> for HandshakeError {
-    /// Only in a handshake can it be that the other side has begun to speak TLS.
-    fn from(error: LinkError) -> Self {
-        match error {
-            LinkError::Frame(FrameError {
-                fault: FrameFault::Magic { found: [0x14..=0x17, 0x03] },
-                ..
-            }) => Self::Tls(TlsFault::Unexpected),
-            error => Self::Link(error),
-        }
     }
 }
 

@@ -208,38 +208,49 @@ impl Link {
         if self.is_flushed() {
             return Poll::Pending;
         }
-        while !self.output.is_empty() {
-            let count =
-                match AsyncWrite::poll_write(Pin::new(&mut self.stream), context, &self.output) {
-                    Poll::Ready(Ok(count)) if count > 0 => count,
-                    Poll::Ready(result) => {
-                        // A stream that fails may have taken any part of what it was given.
-                        self.attempted = self.queued;
-                        let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
-                        return Poll::Ready(Err(self.broken(error)));
-                    }
-                    Poll::Pending => {
-                        self.stalled.get_or_insert_with(Instant::now);
-                        return Poll::Pending;
-                    }
-                };
-            self.output.advance(count);
-            self.attempted += count as u64;
-            self.held = Held::Something;
-            self.tally.bytes_out.add(count as u64);
-            self.stalled = None;
-        }
-        match AsyncWrite::poll_flush(Pin::new(&mut self.stream), context) {
-            Poll::Ready(Ok(())) => (self.held, self.stalled) = (Held::Nothing, None),
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
-            Poll::Pending => {
-                self.stalled.get_or_insert_with(Instant::now);
-                return Poll::Pending;
+        loop {
+            // Before more is given to it, so that what it only holds is not taken for what it got rid of.
+            ready!(self.poll_flush(context))?;
+            if self.output.is_empty() {
+                break;
+            }
+            match AsyncWrite::poll_write(Pin::new(&mut self.stream), context, &self.output) {
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.output.advance(count);
+                    self.attempted += count as u64;
+                    self.tally.bytes_out.add(count as u64);
+                    self.held = Held::Something;
+                }
+                Poll::Ready(result) => {
+                    // A stream that fails may have taken any part of what it was given.
+                    self.attempted = self.queued;
+                    let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
+                    return Poll::Ready(Err(self.broken(error)));
+                }
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
             }
         }
         self.said = Instant::now();
         if self.output.capacity() > KEEP_BYTES {
             self.output = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the stream holds nothing back.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.held == Held::Something {
+            match AsyncWrite::poll_flush(Pin::new(&mut self.stream), context) {
+                Poll::Ready(Ok(())) => (self.held, self.stalled) = (Held::Nothing, None),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -297,7 +308,7 @@ impl Link {
 
     /// Puts a sign of life in, unless other bytes wait.
     pub(crate) fn ping(&mut self) {
-        if self.output.is_empty() {
+        if self.is_flushed() {
             // An empty payload fits any limit.
             let _ = self.put(FrameKind::Ping, |_| {});
         }
@@ -315,6 +326,18 @@ impl Link {
     }
 
     fn reject(&self, error: FrameError) -> LinkError {
+        let begins = match error.fault {
+            FrameFault::Magic { found } => Some(found),
+            // An alert is shorter than the header of a frame.
+            FrameFault::Truncated { .. } => self.input.first_chunk().copied(),
+            _ => None,
+        };
+        // As a record of TLS does: with its kind, and the first byte of its version.
+        if let (0, Some([0x14..=0x17, 0x03])) = (error.at, begins) {
+            let fault = TlsFault::Unexpected;
+            fault.count(&self.tally);
+            return LinkError::Tls(fault);
+        }
         let count = match error.fault {
             FrameFault::Magic { .. } | FrameFault::Version { .. } => &self.tally.rejected_format,
             FrameFault::HeaderChecksum | FrameFault::PayloadChecksum => {
