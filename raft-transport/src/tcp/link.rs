@@ -308,7 +308,7 @@ impl Link {
 
     /// Puts a sign of life in, unless other bytes wait.
     pub(crate) fn ping(&mut self) {
-        if self.is_flushed() {
+        if self.output.is_empty() {
             // An empty payload fits any limit.
             let _ = self.put(FrameKind::Ping, |_| {});
         }

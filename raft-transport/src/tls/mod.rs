@@ -30,7 +30,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
@@ -148,7 +147,7 @@ fn configs(credentials: &Credentials) -> Result<Configs, TlsError> {
         .with_client_cert_verifier(any)
         .with_cert_resolver(own);
     server.alpn_protocols = vec![ALPN.to_vec()];
-    server.session_storage = Arc::new(NoServerSessionStorage {});
+    // Without a ticket there is nothing to resume by.
     server.send_tls13_tickets = 0;
     Ok(Configs { server: Arc::new(server), client: Arc::new(client) })
 }

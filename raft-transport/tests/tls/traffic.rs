@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use crate::common::*;
+use crate::log::Log;
 use crate::raw;
 use crate::setup::*;
 
@@ -74,6 +75,28 @@ async fn a_client_that_does_not_read_is_cut_off() {
     let mut rest = Vec::new();
     let _ = soon(raw.stream.read_to_end(&mut rest)).await;
     assert!(rest.len() < 10_000);
+}
+
+/// With TLS' own farewell or without it: a client that goes is no reason to complain.
+#[tokio::test(start_paused = true)]
+async fn clients_come_and_go() {
+    let setup = Setup::new();
+    let (log, _guard) = Log::start();
+    let node = setup.node(1).await;
+    let config = raw::client_config(Some(&setup.authority.client()));
+    for round in 0..4 {
+        let stream = raw::connect(setup.dial(1).await, config.clone()).await.unwrap();
+        let mut raw = Raw::new(stream);
+        raw.say(&client_hello()).await;
+        assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Welcome);
+        if round % 2 == 0 {
+            raw.stream.shutdown().await.unwrap();
+        }
+        drop(raw);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(node.clients(), 0);
+    }
+    assert_eq!((log.take(), tls_faults(&node.counters())), (String::new(), 0));
 }
 
 /// Each connection is judged anew: there is nothing to resume one by.
