@@ -37,5 +37,5 @@ pub use network::{Listener, LoopbackNetwork, MemoryNetwork, Network, Stream, Tok
 pub use tcp::{Admission, BindError, Peers, TcpTransport};
 pub use tls::{
     CertificateFault, ClientName, CredentialFiles, Credentials, CredentialsError, Subject,
-    SubjectError, Tls, TlsError,
+    SubjectError, Tls, TlsError, read_private_key,
 };

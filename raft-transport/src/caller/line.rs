@@ -236,7 +236,13 @@ impl Line {
 async fn run(shared: Arc<Shared>, line: Arc<Line>) {
     let mut link = match connect(&shared, &line.address).await {
         Ok(link) => link,
-        Err(error) => return line.failed(&shared, &format!("{}: {error}", line.address)),
+        Err(error) => {
+            // Whoever calls learns no more than that nothing was sent, and may try for long.
+            if let HandshakeError::Tls(_) | HandshakeError::Link(LinkError::Tls(_)) = error {
+                shared.complaints.error(format_args!("{}: {error}", line.address));
+            }
+            return line.failed(&shared, &format!("{}: {error}", line.address));
+        }
     };
     line.lock().failures = 0;
     match carry(&shared, &line, &mut link).await {

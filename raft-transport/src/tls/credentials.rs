@@ -93,11 +93,7 @@ impl Credentials {
     pub fn read(files: &CredentialFiles) -> Result<Self, CredentialsError> {
         let (authority, _) = read(&files.authority)?;
         let (certificate, _) = read(&files.certificate)?;
-        let (key, mode) = read(&files.key)?;
-        if mode & 0o077 != 0 {
-            return Err(CredentialsError::KeyExposed { path: files.key.clone(), mode });
-        }
-        Self::from_pem(&authority, &certificate, &key)
+        Self::from_pem(&authority, &certificate, &read_private_key(&files.key)?)
     }
 
     /// Takes them from bytes in PEM, each as its file of [`CredentialFiles`] has it.
@@ -127,6 +123,19 @@ impl Credentials {
     /// Whose they are.
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+}
+
+/// Reads a file that nobody but its owner may be able to read.
+///
+/// # Errors
+///
+/// When it cannot be read, or by others also.
+pub fn read_private_key(path: &Path) -> Result<Vec<u8>, CredentialsError> {
+    let (bytes, mode) = read(path)?;
+    match mode & 0o077 {
+        0 => Ok(bytes),
+        _ => Err(CredentialsError::KeyExposed { path: path.to_owned(), mode }),
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) mod stream;
 mod subject;
 mod verify;
 
-pub use credentials::{CredentialFiles, Credentials, CredentialsError};
+pub use credentials::{CredentialFiles, Credentials, CredentialsError, read_private_key};
 pub use fault::CertificateFault;
 pub(crate) use fault::{TlsFault, fault_of};
 pub use subject::{ClientName, Subject, SubjectError};

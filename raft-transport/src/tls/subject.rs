@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use raft_core::{ClusterId, NodeId};
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
 use webpki::EndEntityCert;
 
@@ -74,7 +75,19 @@ impl Subject {
         }
     }
 
-    /// The subject of a certificate.
+    /// The subject of a certificate in PEM, the first if there are several.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, and as [`of`](Self::of).
+    pub fn of_pem(pem: &[u8]) -> Result<Self, CertificateFault> {
+        match CertificateDer::from_pem_slice(pem) {
+            Ok(certificate) => Self::of(&certificate),
+            Err(_) => Err(CertificateFault::Missing),
+        }
+    }
+
+    /// The subject of a certificate in DER.
     ///
     /// # Errors
     ///
