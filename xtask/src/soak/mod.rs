@@ -21,6 +21,7 @@ mod sharded;
 mod status;
 mod tokens;
 mod torn;
+mod transport;
 mod view;
 
 use std::fs;
@@ -37,14 +38,16 @@ use import::{Imports, Slot};
 use layout::Layout;
 use random::Random;
 use tokens::Appender;
+use transport::Transport;
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N]
+Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N] [--transport T]
 
-  --sharded     six processes with a controller and three groups, which join and leave under load
-  --short       a few faults, with the development build: less than a minute
-  --minutes M   random faults for this long, with the release build unless it is --short [default: 5]
-  --seed N      which faults, and when [default: another each time; it is printed]
+  --sharded      six processes with a controller and three groups, which join and leave under load
+  --short        a few faults, with the development build: less than a minute
+  --minutes M    random faults for this long, with the release build unless it is --short [default: 5]
+  --seed N       which faults, and when [default: another each time; it is printed]
+  --transport T  what nodes and clients talk over: tcp, or tls with certificates on both sides [default: tcp]
 ";
 
 /// What to do.
@@ -55,6 +58,7 @@ struct Options {
     short: bool,
     minutes: u64,
     seed: u64,
+    transport: Transport,
 }
 
 /// A run that is under way.
@@ -84,7 +88,12 @@ pub(crate) fn short() -> Result<Ended, String> {
     stage(&["--short"])
 }
 
-/// The same, of a sharded cluster.
+/// The same, with TLS between all of them.
+pub(crate) fn short_tls() -> Result<Ended, String> {
+    stage(&["--short", "--transport", "tls"])
+}
+
+/// The first, of a sharded cluster.
 pub(crate) fn short_sharded() -> Result<Ended, String> {
     stage(&["--short", "--sharded"])
 }
@@ -96,8 +105,8 @@ fn stage(args: &[&str]) -> Result<Ended, String> {
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self, String> {
-        let mut options =
-            Self { sharded: false, short: false, minutes: 5, seed: random::fresh_seed() };
+        let (seed, transport) = (random::fresh_seed(), Transport::Tcp);
+        let mut options = Self { sharded: false, short: false, minutes: 5, seed, transport };
         let mut minutes = None;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -110,6 +119,13 @@ impl Options {
                 "--short" => options.short = true,
                 "--minutes" => minutes = Some(number()?),
                 "--seed" => options.seed = number()?,
+                "--transport" => {
+                    let named = args.next().and_then(|name| {
+                        Transport::ALL.into_iter().find(|transport| transport.name() == name)
+                    });
+                    options.transport =
+                        named.ok_or_else(|| format!("{arg} needs tcp or tls\n\n{HELP}"))?;
+                }
                 _ => return Err(format!("soak has no argument {arg:?}\n\n{HELP}")),
             }
         }
@@ -127,7 +143,7 @@ fn soak(options: Options) -> Result<bool, String> {
     println!("seed {}, in {}", options.seed, dir.display());
     let ran = match options.sharded {
         true => sharded::run(&dir, &programs, options),
-        false => Soak::start(&dir, &programs, options.seed).and_then(|mut soak| {
+        false => Soak::start(&dir, &programs, options).and_then(|mut soak| {
             soak.faults(options)?;
             soak.end()
         }),
@@ -142,9 +158,10 @@ fn soak(options: Options) -> Result<bool, String> {
         Err(error) => {
             println!(
                 "FAILED: {error}\nlogs and data are kept in {}; the same faults again: cargo xtask soak \
-                 --seed {}{}{}",
+                 --seed {} --transport {}{}{}",
                 dir.display(),
                 options.seed,
+                options.transport.name(),
                 if options.sharded { " --sharded" } else { "" },
                 if options.short { " --short" } else { "" }
             );
@@ -168,9 +185,10 @@ fn build(short: bool) -> Result<Option<PathBuf>, String> {
 }
 
 impl Soak {
-    fn start(dir: &Path, programs: &Path, seed: u64) -> Result<Self, String> {
-        let begun = Instant::now();
-        let mut cluster = Cluster::new(dir, programs.join("shardkv"), Layout::Plain)?;
+    fn start(dir: &Path, programs: &Path, options: Options) -> Result<Self, String> {
+        let (begun, seed) = (Instant::now(), options.seed);
+        let program = programs.join("shardkv");
+        let mut cluster = Cluster::new(dir, program, Layout::Plain, options.transport)?;
         (0..3).try_for_each(|node| cluster.start(node))?;
         let (leader, term) = cluster.leader()?;
         let data = Data::load()?;
