@@ -8,6 +8,7 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 use thiserror::Error;
 
 use super::Subject;
+use super::subject::shortened;
 use crate::counters::Tally;
 
 /// What is wrong with a certificate, one's own or another's.
@@ -64,6 +65,11 @@ pub enum CertificateFault {
 }
 
 impl CertificateFault {
+    /// For a reason of the libraries beneath, which may quote what is in the certificate.
+    pub(super) fn unusable(reason: impl ToString) -> Self {
+        Self::Unusable(shortened(&reason.to_string()))
+    }
+
     /// What the verifiers say, in rustls' words where it has them: these the other side is told.
     pub(super) fn into_rustls(self) -> rustls::Error {
         rustls::Error::InvalidCertificate(match self {
@@ -83,9 +89,9 @@ impl CertificateFault {
             CertificateError::UnknownIssuer => Self::UnknownAuthority,
             CertificateError::Other(OtherError(inner)) => match inner.downcast_ref::<Self>() {
                 Some(fault) => fault.clone(),
-                None => Self::Unusable(inner.to_string()),
+                None => Self::unusable(inner),
             },
-            error => Self::Unusable(error.to_string()),
+            error => Self::unusable(error),
         }
     }
 

@@ -95,8 +95,7 @@ impl Subject {
     /// written as it has to be. The certificate is not verified.
     pub fn of(certificate: &[u8]) -> Result<Self, CertificateFault> {
         let der = CertificateDer::from(certificate);
-        let unusable = |error: webpki::Error| CertificateFault::Unusable(error.to_string());
-        let certificate = EndEntityCert::try_from(&der).map_err(unusable)?;
+        let certificate = EndEntityCert::try_from(&der).map_err(CertificateFault::unusable)?;
         let mut names = certificate.valid_uri_names().filter(|name| name.starts_with(SCHEME));
         match (names.next(), names.next()) {
             (Some(name), None) => name
@@ -140,9 +139,9 @@ fn parse(text: &str) -> Option<Subject> {
     })
 }
 
-/// What came from outside is shown, but not all of it.
-fn shortened(text: &str) -> String {
-    text.chars().take(100).collect()
+/// What came from outside is shown, but not all of it, and nothing that could be taken for another line.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).take(200).collect()
 }
 
 impl FromStr for ClientName {

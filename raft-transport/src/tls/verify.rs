@@ -196,7 +196,7 @@ fn subject_in(
 /// more clearly what is wrong with it.
 fn chain_fault(error: &Error, certificate: &CertificateDer<'_>) -> CertificateFault {
     let Error::InvalidCertificate(error) = error else {
-        return CertificateFault::Unusable(error.to_string());
+        return CertificateFault::unusable(error);
     };
     match error {
         // The latter: an authority of the same name has signed it, with another key.
