@@ -84,3 +84,22 @@ fn read(files: &CredentialFiles) -> Result<Credentials, Failure> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use raft_core::Address;
+
+    use super::*;
+
+    /// Also where a leader's hint or a name server leads to.
+    #[tokio::test]
+    async fn plaintext_goes_nowhere_else_unless_it_is_asked_to() {
+        let bound = |exposure| {
+            let wire = Wire::open(Security::Plaintext(exposure)).expect("nothing to read");
+            async move { wire.network.bind(&Address::from("0.0.0.0:0")).await.err() }
+        };
+        let refused = bound(Exposure::LoopbackOnly).await.map(|error| error.kind());
+        assert_eq!(refused, Some(std::io::ErrorKind::PermissionDenied));
+        assert!(bound(Exposure::AnyoneCanReadAndWrite).await.is_none());
+    }
+}

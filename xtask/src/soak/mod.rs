@@ -16,6 +16,7 @@ mod faults;
 mod import;
 mod layout;
 mod load;
+mod options;
 mod random;
 mod sharded;
 mod status;
@@ -36,30 +37,9 @@ use data::Data;
 use faults::{Done, FIRST, seconds};
 use import::{Imports, Slot};
 use layout::Layout;
+use options::{HELP, Options};
 use random::Random;
 use tokens::Appender;
-use transport::Transport;
-
-pub(crate) const HELP: &str = "\
-Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N] [--transport T]
-
-  --sharded      six processes with a controller and three groups, which join and leave under load
-  --short        a few faults, with the development build: less than a minute
-  --minutes M    random faults for this long, with the release build unless it is --short [default: 5]
-  --seed N       which faults, and when [default: another each time; it is printed]
-  --transport T  what nodes and clients talk over: tcp, or tls with certificates on both sides [default: tcp]
-";
-
-/// What to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Options {
-    sharded: bool,
-    /// The development build: `test-all` has made it anyway, and the release build takes minutes.
-    short: bool,
-    minutes: u64,
-    seed: u64,
-    transport: Transport,
-}
 
 /// A run that is under way.
 struct Soak {
@@ -101,37 +81,6 @@ pub(crate) fn short_sharded() -> Result<Ended, String> {
 fn stage(args: &[&str]) -> Result<Ended, String> {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     Ok(Ended::Ran(Counts::of(soak(Options::parse(&args)?)?)))
-}
-
-impl Options {
-    fn parse(args: &[String]) -> Result<Self, String> {
-        let (seed, transport) = (random::fresh_seed(), Transport::Tcp);
-        let mut options = Self { sharded: false, short: false, minutes: 5, seed, transport };
-        let mut minutes = None;
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let mut number = || {
-                let value = args.next().and_then(|value| value.parse().ok());
-                value.ok_or_else(|| format!("{arg} needs a number\n\n{HELP}"))
-            };
-            match arg.as_str() {
-                "--sharded" => options.sharded = true,
-                "--short" => options.short = true,
-                "--minutes" => minutes = Some(number()?),
-                "--seed" => options.seed = number()?,
-                "--transport" => {
-                    let named = args.next().and_then(|name| {
-                        Transport::ALL.into_iter().find(|transport| transport.name() == name)
-                    });
-                    options.transport =
-                        named.ok_or_else(|| format!("{arg} needs tcp or tls\n\n{HELP}"))?;
-                }
-                _ => return Err(format!("soak has no argument {arg:?}\n\n{HELP}")),
-            }
-        }
-        options.minutes = minutes.unwrap_or(if options.short { 0 } else { options.minutes });
-        Ok(options)
-    }
 }
 
 /// Whether everything held. The directory of a run that failed is kept.
@@ -312,22 +261,5 @@ impl Soak {
             "0 violations".to_owned(),
         ]
         .join("; ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_read_and_misspelt_ones_refused() {
-        let parse = |args: &str| {
-            Options::parse(&args.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        };
-        let expected = Options { sharded: false, short: false, minutes: 12, seed: 7 };
-        assert_eq!(parse("--minutes 12 --seed 7"), Ok(expected));
-        assert!(parse("--short").is_ok_and(|options| options.short && options.minutes == 0));
-        assert!(parse("--minutes 2 --short").is_ok_and(|options| options.minutes == 2));
-        assert!(parse("--minutes").is_err() && parse("--hours 1").is_err());
     }
 }
