@@ -201,6 +201,11 @@ fn private_keys_are_for_their_owner_and_nothing_is_overwritten() {
     assert!(before.0 != read("certs/node-3.pem") && before.1 != read("certs/node-3-key.pem"));
     assert_eq!(mode("certs/node-3-key.pem"), 0o600);
 
+    // A certificate whose key is lost gets no other one, which would not fit.
+    std::fs::remove_file(setup.at("certs/node-3-key.pem")).unwrap();
+    assert_eq!(setup.run(&["certs", "create-node", "3"]).code, Some(1));
+    assert!(!setup.at("certs/node-3-key.pem").exists());
+
     set_permissions(setup.at("certs/ca-key.pem"), Permissions::from_mode(0o644)).unwrap();
     let refused = setup.run(&["certs", "create-node", "4"]);
     assert_eq!(refused.code, Some(1));
