@@ -33,6 +33,21 @@ impl Server {
         Err(io::Error::other(format!("a server ended with {status}: {end}")))
     }
 
+    /// SIGSTOP: it does nothing until [`Self::resume`].
+    pub(crate) fn pause(&self) -> io::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) -> io::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> io::Result<()> {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
+        if sent.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{name}: {sent}"))) }
+    }
+
     /// SIGKILL, and waits for the end.
     pub(crate) fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;

@@ -46,5 +46,5 @@ pub use server::{
     MoveEvent, MoveStep, Observer, Replica, ServerConfig, ShardServer, TransferConfig,
 };
 pub use status::NodeStatus;
-pub use store::{Outgoing, Phase, Settings, ShardState, ShardStore};
+pub use store::{Outgoing, Phase, Settings, ShardState, ShardStore, free_in_steps};
 pub use transfer::{Chunk, Install, Move, Position, TransferRefusal, TransferReply};

@@ -118,6 +118,11 @@ impl Cluster {
         self.members.iter().map(|member| member.address).filter(|other| *other != address).collect()
     }
 
+    /// The server of a node.
+    pub(crate) fn server(&self, node: NodeId) -> Option<&Server> {
+        self.members.iter().find(|member| member.id == node).map(|member| &member.server)
+    }
+
     /// SIGKILLs the server at `address`.
     pub(crate) fn kill(&mut self, address: SocketAddr) -> io::Result<()> {
         let member = self.members.iter_mut().find(|member| member.address == address);

@@ -46,6 +46,11 @@ impl Changes {
         self.order.range(from..).map(|(number, touched)| (*number, touched))
     }
 
+    /// What was touched by its name, and by its number.
+    pub(crate) fn into_parts(self) -> (OrdMap<Touched, u64>, OrdMap<u64, Touched>) {
+        (self.numbers, self.order)
+    }
+
     pub(crate) fn touch(&mut self, touched: Touched) {
         let number = self.last().saturating_add(1);
         if let Some(before) = self.numbers.insert(touched.clone(), number) {

@@ -7,6 +7,7 @@
 
 mod changes;
 mod one;
+mod remains;
 mod restore;
 mod scan;
 mod sessions;
@@ -23,6 +24,7 @@ use crate::limits::{Limits, Refusal};
 use crate::op::{CommandError, Op, OpOutcome, Outcome, Output, Reply, Write};
 
 pub use changes::{Changes, Touched};
+pub use remains::Remains;
 pub use scan::{Page, Scan};
 pub use sessions::SESSION_WINDOW;
 pub use table::Item;

@@ -126,6 +126,11 @@ impl Session {
 }
 
 impl Sessions {
+    /// All sessions, and when each ends.
+    pub(crate) fn into_parts(self) -> (OrdMap<SessionId, Session>, OrdSet<(u64, SessionId)>) {
+        (self.map, self.expiry)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }

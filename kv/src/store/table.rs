@@ -73,6 +73,11 @@ impl Table {
         old
     }
 
+    /// All entries.
+    pub(crate) fn into_items(self) -> OrdMap<Blob, Item> {
+        self.map
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }

@@ -258,7 +258,10 @@ impl Link {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         // A long frame: the buffer doubles with what has arrived of it.
         let missing = self.frames.missing(&self.input).min(self.input.len());
-        self.input.reserve(self.read_bytes.max(missing));
+        // Whoever keeps a frame keeps the memory that it was read into: it is used up before there is more.
+        if self.input.capacity() - self.input.len() < READ_BYTES_MIN.max(missing) {
+            self.input.reserve(self.read_bytes.max(missing));
+        }
         // The future of a read has no state of its own, so that it may be made anew each time.
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context));
         let count = read.map_err(|error| self.broken(error))?;
@@ -355,3 +358,6 @@ impl Link {
 fn first_due(liveness: Liveness) -> std::time::Duration {
     liveness.ping_every.min(liveness.silence_max).min(liveness.stall_max)
 }
+
+#[cfg(test)]
+mod tests;

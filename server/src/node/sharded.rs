@@ -106,8 +106,7 @@ impl Starting<'_> {
     fn store(&self, group: GroupId) -> ShardStore {
         let mut settings = shardkv::Settings::new(ClusterId(self.config.cluster_id.value), group);
         settings.store = store_config(self.config);
-        ShardStore::new(settings)
-            .with_release(|useless| _ = tokio::task::spawn_blocking(move || drop(useless)))
+        ShardStore::new(settings).with_release(shardkv::free_in_steps)
     }
 
     fn shards(

@@ -12,6 +12,7 @@ mod adopt;
 mod digest;
 mod holding;
 mod moves;
+mod release;
 mod restore;
 mod snapshot;
 mod states;
@@ -29,6 +30,7 @@ use crate::command::{self, Command};
 use crate::refusal::Output;
 
 pub use moves::Outgoing;
+pub use release::free_in_steps;
 pub use states::{Phase, ShardState};
 
 use holding::Holding;
@@ -62,7 +64,7 @@ pub struct ShardStore {
     /// Tells whoever waits that something is served, or is not any more. No part of the state.
     news: Arc<watch::Sender<u64>>,
     /// Lets go of a shard that has left.
-    release: fn(Box<dyn Send>),
+    release: fn(kv::Remains),
 }
 
 /// Where the group is.
@@ -89,8 +91,8 @@ impl ShardStore {
     }
 
     /// Gives a shard that has left to `release`, since to free it takes long when it is large. Default: [`drop`],
-    /// where commands are applied.
-    pub fn with_release(self, release: fn(Box<dyn Send>)) -> Self {
+    /// where commands are applied. See [`free_in_steps`].
+    pub fn with_release(self, release: fn(kv::Remains)) -> Self {
         Self { release, ..self }
     }
 

@@ -68,8 +68,8 @@ impl ShardStore {
     pub(super) fn delete(&mut self, of: Move) -> Output {
         let frozen = self.outgoing(of.shard()).is_some_and(|it| it.frozen);
         if frozen && self.is_leaving(of) {
-            if let Some(gone) = self.holdings.remove(&of.shard()) {
-                (self.release)(Box::new(gone));
+            if let Some(Holding::Frozen { shard, .. }) = self.holdings.remove(&of.shard()) {
+                (self.release)(shard.store.into());
             }
             self.tell();
         }
@@ -119,14 +119,19 @@ impl ShardStore {
         if !chunk.at.may_go_to(&chunk.next) {
             return TransferReply::Refused(TransferRefusal::Backwards);
         }
-        let mut store = staged.store.clone();
-        if !chunk.is_whole() || store.import(&chunk.piece).is_err() {
+        if !chunk.is_whole() {
+            return TransferReply::Refused(TransferRefusal::Corrupt);
+        }
+        // In place: next to a copy that is kept, every change would copy.
+        let Some(Holding::Arriving { staged, .. }) = self.holdings.get_mut(&chunk.of.shard()) else {
+            return TransferReply::Refused(TransferRefusal::NoSuchMove);
+        };
+        // What a piece that makes no sense leaves behind is found when the shard is installed.
+        if staged.store.import(&chunk.piece).is_err() {
             return TransferReply::Refused(TransferRefusal::Corrupt);
         }
         let position = chunk.next.clone();
-        let staged = Staged { store, position: position.clone() };
-        let from = chunk.of.from();
-        self.holdings.insert(chunk.of.shard(), Holding::Arriving { from, staged });
+        staged.position = position.clone();
         TransferReply::At(position)
     }
 

@@ -17,6 +17,8 @@ const CONTROLLER: GroupId = GroupId(0);
 /// The groups that own shards.
 pub(super) const FIRST: GroupId = GroupId(1);
 pub(super) const SECOND: GroupId = GroupId(2);
+/// Longer than it takes to elect a leader.
+const ELECTION: Duration = Duration::from_secs(2);
 /// Far longer than anything that is waited for takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -50,6 +52,38 @@ impl Fleet {
         Ok(Self { cluster, nodes, controller })
     }
 
+    /// Waits until one node leads both groups. The leader of the second is stopped for a while when it is another
+    /// one than that of the first, as often as need be.
+    pub(super) async fn together(&self, clerk: &shardkv::Clerk) -> Result<(), Missing> {
+        let begun = Instant::now();
+        loop {
+            let (first, second) = (self.leader(clerk, FIRST).await, self.leader(clerk, SECOND).await);
+            match (first, second) {
+                (Some(first), Some(second)) if first == second => return Ok(()),
+                (Some(_), Some(second)) => {
+                    let server = self.cluster.server(second);
+                    let server = server.ok_or(Missing::Failed("an unknown node leads".into()))?;
+                    server.pause()?;
+                    tokio::time::sleep(ELECTION).await;
+                    server.resume()?;
+                }
+                _ => {}
+            }
+            if begun.elapsed() > LIMIT {
+                return Err(Missing::Failed("the groups do not get the same leader".into()));
+            }
+            tokio::time::sleep(ELECTION).await;
+        }
+    }
+
+    /// The leader of a group, when all nodes agree on it.
+    async fn leader(&self, clerk: &shardkv::Clerk, group: GroupId) -> Option<NodeId> {
+        let all = self.status(clerk, group).await;
+        let leader = all.first()?.leader;
+        let agreed = all.len() == self.nodes.len() && all.iter().all(|it| it.leader == leader);
+        leader.filter(|_| agreed)
+    }
+
     pub(super) fn controller(&self) -> &shardctrler::Clerk {
         &self.controller
     }
@@ -70,6 +104,12 @@ impl Fleet {
         let servers = self.nodes.iter().map(|(id, at)| (*id, group_address(at, group)));
         let groups = [(group, Group::new(servers))].into();
         self.controller.join(groups).await?;
+        Ok(())
+    }
+
+    /// The group leaves.
+    pub(super) async fn leave(&self, group: GroupId) -> Result<(), Missing> {
+        self.controller.leave([group]).await?;
         Ok(())
     }
 

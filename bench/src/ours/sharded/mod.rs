@@ -3,12 +3,13 @@
 mod fleet;
 mod writers;
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use shardctrler::{Configuration, ShardId};
 
 use fleet::{FIRST, Fleet, SECOND};
-use writers::{Keys, Writers};
+use writers::{Keys, Seen, Writers};
 
 use super::memory::resident_mb;
 use crate::load;
@@ -19,6 +20,14 @@ use crate::suite::Plan;
 /// Clients of the shard that moves, and of another that does not.
 const CLIENTS: usize = 64;
 const OTHERS: usize = 16;
+/// Clients that put as fast as they can, to see what one group bears and what two do: enough that neither waits
+/// for them.
+const BUSY: usize = 256;
+/// How often one group and two are measured, in turns.
+const TURNS: usize = 3;
+/// How often the shards go to the other group and come back.
+const SMALL_TRIPS: usize = 2;
+const LARGE_TRIPS: usize = 1;
 /// Keys of the small shard; the large one has two hundred times as many.
 const SMALL: u64 = 1000;
 const LARGE: u64 = 200_000;
@@ -34,29 +43,39 @@ pub(crate) fn measure(plan: &Plan) -> Measured {
     })?
 }
 
-/// One group, then two, and the time until the second serves.
+/// One group and two, in turns, and the time until the second serves. One node leads both: there they share
+/// all that a group has to itself otherwise, its loop, its disk and its connections.
 async fn join(
     fleet: &mut Fleet,
     clerks: &[shardkv::Clerk],
     plan: &Plan,
     points: &mut Points,
 ) -> Result<Configuration, Missing> {
+    fleet.together(&clerks[0]).await?;
     fleet.join(FIRST).await?;
-    fleet.settle(&clerks[0]).await?;
-    let one = throughput(fleet, clerks, plan).await?;
-    let begun = Instant::now();
-    fleet.join(SECOND).await?;
-    while !fleet.serves(&clerks[0], SECOND, None).await {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut config = fleet.settle(&clerks[0]).await?;
+    let (mut ratios, mut joins) = (Vec::new(), Vec::new());
+    let turns = if plan.quick { 1 } else { TURNS };
+    for turn in 1..=turns {
+        let one = throughput(fleet, clerks, plan).await?;
+        let begun = Instant::now();
+        fleet.join(SECOND).await?;
+        while !fleet.serves(&clerks[0], SECOND, None).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        joins.push(begun.elapsed().as_secs_f64() * 1e3);
+        config = fleet.settle(&clerks[0]).await?;
+        let two = throughput(fleet, clerks, plan).await?;
+        ratios.push(two.rate.unwrap_or_default() / one.rate.unwrap_or(f64::INFINITY));
+        points.insert("one group".into(), one);
+        points.insert("two groups".into(), two);
+        if turn < turns {
+            fleet.leave(SECOND).await?;
+            fleet.settle(&clerks[0]).await?;
+        }
     }
-    let served = begun.elapsed();
-    let config = fleet.settle(&clerks[0]).await?;
-    let two = throughput(fleet, clerks, plan).await?;
-    let ratio = two.rate.unwrap_or_default() / one.rate.unwrap_or(f64::INFINITY);
-    points.insert("one group".into(), one);
-    points.insert("two groups".into(), two);
-    points.insert("two over one".into(), Sample::amount(ratio));
-    points.insert("join".into(), Sample::amount(served.as_secs_f64() * 1e3));
+    points.insert("two over one".into(), Sample::amount(median(ratios)));
+    points.insert("join".into(), Sample::amount(median(joins)));
     Ok(config)
 }
 
@@ -67,7 +86,7 @@ async fn throughput(
     plan: &Plan,
 ) -> Result<Sample, Missing> {
     let all: Vec<Everywhere> = clerks.iter().cloned().map(Everywhere).collect();
-    Ok(load::closed_loop(&all, CLIENTS, &fleet.pids(), plan).await?)
+    Ok(load::closed_loop(&all, BUSY, &fleet.pids(), plan).await?)
 }
 
 #[derive(Clone)]
@@ -95,7 +114,7 @@ async fn held(fleet: &Fleet, clerk: &shardkv::Clerk) -> Result<(f64, f64), Missi
     Ok((fleet.state_bytes(clerk).await? as f64, resident))
 }
 
-/// A small shard and a large one go to the second group and back, each under load.
+/// A small shard and a large one go to the second group and come back, again and again, each under load.
 async fn moves(
     fleet: &mut Fleet,
     clerks: &[shardkv::Clerk],
@@ -112,69 +131,87 @@ async fn moves(
     for keys in [&small, &large, &other] {
         keys.fill(&clerks[0]).await?;
     }
+    // Both groups have had it once: what each keeps of its log is there before as well.
+    trips(fleet, clerks, &large, &other, 1, plan).await?;
     let before = held(fleet, &clerks[0]).await?;
-    let one = moved(fleet, clerks, &small, &other, plan).await?;
-    let two = moved(fleet, clerks, &large, &other, plan).await?;
+    let one = trips(fleet, clerks, &small, &other, SMALL_TRIPS, plan).await?;
+    let two = trips(fleet, clerks, &large, &other, LARGE_TRIPS, plan).await?;
     let after = held(fleet, &clerks[0]).await?;
     for (name, it) in [("small", &one), ("large", &two)] {
-        let millis = |time: Duration| Sample::amount(time.as_secs_f64() * 1e3);
-        points.insert(format!("{name}: pause"), millis(it.pause));
-        points.insert(format!("{name}: pause without"), millis(it.pause_without));
-        points.insert(format!("{name}: move"), millis(it.took));
+        points.insert(format!("{name}: pause"), Sample::amount(it.pause));
+        points.insert(format!("{name}: pause without"), Sample::amount(it.pause_without));
+        points.insert(format!("{name}: move"), Sample::amount(it.took));
         points.insert(format!("{name}: others' p99 during over without"), Sample::amount(it.p99));
     }
-    let pauses = two.pause.as_secs_f64() / one.pause.as_secs_f64();
-    points.insert("large pause over small".into(), Sample::amount(pauses));
+    points.insert("large pause over small".into(), Sample::amount(two.pause / one.pause));
     points.insert("others' p99".into(), Sample::amount(two.p99));
     points.insert("state after over before".into(), Sample::amount(after.0 / before.0));
     points.insert("resident after over before".into(), Sample::amount(after.1 / before.1));
     Ok(())
 }
 
-/// What a move did to the writers.
-struct MoveSeen {
+/// What moves of a shard did to the writers: medians over the moves. Times in milliseconds.
+struct Trips {
     /// The longest time in which no put of the shard was done.
-    pause: Duration,
-    /// The same in the time before.
-    pause_without: Duration,
+    pause: f64,
+    /// The same in a time of the same length without a move.
+    pause_without: f64,
     /// From the change of the configuration until all is where it belongs.
-    took: Duration,
-    /// Of puts to another shard: the 99th percentile during the move over that before.
+    took: f64,
+    /// Of puts to another shard: the 99th percentile during a move over that without one.
     p99: f64,
 }
 
-async fn moved(
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// A shard goes there and back so often. Before each move the writers are watched for as long without one.
+async fn trips(
     fleet: &mut Fleet,
     clerks: &[shardkv::Clerk],
     keys: &Keys,
     other: &Keys,
+    trips: usize,
     plan: &Plan,
-) -> Result<MoveSeen, Missing> {
+) -> Result<Trips, Missing> {
     let shard = fleet.controller().newest().await?.shard_of(&keys.key(0));
-    let (busy, others) =
-        (Writers::start(clerks, CLIENTS, keys), Writers::start(clerks, OTHERS, other));
+    let writers = [Writers::start(clerks, CLIENTS, keys), Writers::start(clerks, OTHERS, other)];
     tokio::time::sleep(plan.warm).await;
-    drop((busy.look(), others.look()));
-    tokio::time::sleep(plan.measure).await;
-    let without = (busy.look(), others.look());
-
-    let begun = Instant::now();
-    fleet.controller().move_shard(shard, SECOND).await?;
-    while !fleet.serves(&clerks[0], SECOND, Some(shard)).await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    let [mut pause, mut pause_without, mut took, mut p99] = [const { Vec::new() }; 4];
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    for to in [SECOND, FIRST].into_iter().cycle().take(2 * trips) {
+        let [without, others_without] = watch(&writers, plan, async { Ok(()) }).await?;
+        let begun = Instant::now();
+        let [during, others] = watch(&writers, plan, async {
+            fleet.controller().move_shard(shard, to).await?;
+            fleet.settle(&clerks[0]).await?;
+            took.push(millis(begun.elapsed()));
+            Ok(())
+        })
+        .await?;
+        pause.push(millis(during.pause));
+        pause_without.push(millis(without.pause));
+        let of = |latencies: Latencies| latencies.quantiles().1.unwrap_or(f64::NAN);
+        p99.push(of(others.latencies) / of(others_without.latencies));
     }
-    fleet.settle(&clerks[0]).await?;
-    let took = begun.elapsed();
-    // The writers find the new owner; and a quantile needs something to be of.
-    tokio::time::sleep((plan.measure / 4).saturating_sub(took).max(plan.warm)).await;
-    let during = (busy.look(), others.look());
-    busy.stop().await?;
-    others.stop().await?;
-    let p99 = |latencies: Latencies| latencies.quantiles().1.unwrap_or(f64::NAN);
-    Ok(MoveSeen {
-        pause: during.0.pause,
-        pause_without: without.0.pause,
-        took,
-        p99: p99(during.1.latencies) / p99(without.1.latencies),
-    })
+    for writers in writers {
+        writers.stop().await?;
+    }
+    let [pause, pause_without, took, p99] = [pause, pause_without, took, p99].map(median);
+    Ok(Trips { pause, pause_without, took, p99 })
+}
+
+/// What the writers do while something happens, and in any case for as long as the plan has it: of every length
+/// the longest pause is another.
+async fn watch(
+    writers: &[Writers; 2],
+    plan: &Plan,
+    happens: impl Future<Output = Result<(), Missing>>,
+) -> Result<[Seen; 2], Missing> {
+    drop(writers.each_ref().map(Writers::look));
+    let (_, happened) = tokio::join!(tokio::time::sleep(plan.measure), happens);
+    happened?;
+    Ok(writers.each_ref().map(Writers::look))
 }

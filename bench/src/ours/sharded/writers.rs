@@ -1,4 +1,9 @@
-//! Clients that write to one shard, one put each at a time, and the longest time in which none was done.
+//! Clients that write to one shard at a steady rate, and the longest time in which no put was done.
+//!
+//! Each client has one put in flight at a time and is due to begin one each so often, whatever became of the one
+//! before; a latency counts from when the put was due. So a shard that stands still for a while shows in all the
+//! puts that were due meanwhile, and a load that is not the most that the nodes can do shows what a move does,
+//! and not what a full machine does.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,6 +16,8 @@ use crate::sample::Missing;
 
 /// Bytes of a value.
 pub(super) const VALUE: [u8; 64] = [b'v'; 64];
+/// How often a client is due to put.
+const EVERY: Duration = Duration::from_millis(8);
 
 /// Keys of one shard: they have its tag in common.
 #[derive(Clone)]
@@ -78,13 +85,14 @@ pub(super) struct Writers {
 }
 
 impl Writers {
-    /// So many clients begin. Within a [`tokio::task::LocalSet`] only.
+    /// So many clients begin, evenly apart. Within a [`tokio::task::LocalSet`] only.
     pub(super) fn start(clerks: &[shardkv::Clerk], count: usize, keys: &Keys) -> Self {
         let (seen, last) = (Seen::default(), Instant::now());
         let pulse = Rc::new(RefCell::new(Pulse { seen, last, stop: false, error: None }));
         let one = |n: usize| {
             let (clerk, keys) = (clerks[n % clerks.len()].clone(), keys.clone());
-            tokio::task::spawn_local(write(clerk, keys, n as u64, Rc::clone(&pulse)))
+            let due = last + EVERY * n as u32 / count as u32;
+            tokio::task::spawn_local(write(clerk, keys, n as u64, due, Rc::clone(&pulse)))
         };
         Self { tasks: (0..count).map(one).collect(), pulse }
     }
@@ -109,10 +117,16 @@ impl Writers {
     }
 }
 
-async fn write(clerk: shardkv::Clerk, keys: Keys, n: u64, pulse: Rc<RefCell<Pulse>>) {
+async fn write(
+    clerk: shardkv::Clerk,
+    keys: Keys,
+    n: u64,
+    mut due: Instant,
+    pulse: Rc<RefCell<Pulse>>,
+) {
     let mut at = n * 7919;
     while !pulse.borrow().stop {
-        let begun = Instant::now();
+        tokio::time::sleep_until(due.into()).await;
         let done = clerk.put(&keys.key(at), &VALUE).await;
         // A prime step visits all keys, and none twice in a row.
         at += 104_729;
@@ -121,7 +135,7 @@ async fn write(clerk: shardkv::Clerk, keys: Keys, n: u64, pulse: Rc<RefCell<Puls
             Ok(_) => {
                 let since = pulse.last.elapsed();
                 pulse.seen.pause = pulse.seen.pause.max(since);
-                pulse.seen.latencies.add(begun.elapsed());
+                pulse.seen.latencies.add(due.elapsed());
                 pulse.last = Instant::now();
             }
             Err(error) => {
@@ -129,5 +143,6 @@ async fn write(clerk: shardkv::Clerk, keys: Keys, n: u64, pulse: Rc<RefCell<Puls
                 pulse.stop = true;
             }
         }
+        due += EVERY;
     }
 }
