@@ -44,7 +44,8 @@ impl Server {
     }
 
     fn signal(&self, name: &str) -> io::Result<()> {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
+        let sent =
+            Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status()?;
         if sent.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{name}: {sent}"))) }
     }
 

@@ -61,4 +61,6 @@ pub use limits::{Limits, Refusal};
 pub use op::{CommandError, Expect, Op, OpOutcome, Outcome, Output, Reply};
 pub use server::{KvServer, Replica, ServerConfig};
 pub use status::NodeStatus;
-pub use store::{Changes, Cursor, Item, Page, Remains, SESSION_WINDOW, Scan, Store, StoreConfig, Touched};
+pub use store::{
+    Changes, Cursor, Item, Page, Remains, SESSION_WINDOW, Scan, Store, StoreConfig, Touched,
+};

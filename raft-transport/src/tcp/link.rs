@@ -6,6 +6,10 @@
 //!    is to be written is not taken.
 //! 3. Everything is state of the link: dropping the future of a turn loses nothing.
 
+mod error;
+
+pub(crate) use error::LinkError;
+
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -13,18 +17,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::codec::{
-    DecodeError, Frame, FrameError, FrameFault, FrameKind, FrameReader, FrameTooLong,
-    HANDSHAKE_BYTES_MAX, write_frame,
-};
+use crate::codec::{Frame, FrameKind, FrameReader, FrameTooLong, HANDSHAKE_BYTES_MAX, write_frame};
 use crate::config::Liveness;
 use crate::counters::Tally;
 use crate::network::Stream;
-use crate::tls::{TlsFault, fault_of};
 
 /// A read asks for this many bytes, and for more each time it gets them all.
 const READ_BYTES_MIN: usize = 4 << 10;
@@ -46,29 +45,6 @@ pub(crate) enum Gate {
 enum Held {
     Nothing,
     Something,
-}
-
-/// Why a connection ended.
-#[derive(Debug, Error)]
-pub(crate) enum LinkError {
-    #[error("the other side closed the connection")]
-    Closed,
-    #[error("{0}")]
-    Io(io::Error),
-    #[error("{0}")]
-    Tls(TlsFault),
-    #[error("{0}")]
-    Frame(#[from] FrameError),
-    #[error("bad payload in the frame at byte {at} of the stream: {error}")]
-    Payload { at: u64, error: DecodeError },
-    #[error("a frame of the kind {0:?} has no place here")]
-    Kind(FrameKind),
-    #[error("a message between other nodes than the two that are connected")]
-    Misaddressed,
-    #[error("nothing was heard for too long")]
-    Silent,
-    #[error("the other side does not read")]
-    Stalled,
 }
 
 pub(crate) struct Link {
@@ -162,7 +138,7 @@ impl Link {
             match self.frames.next(&mut self.input) {
                 Ok(Some(Frame { kind: FrameKind::Ping, .. })) => {}
                 Ok(frame) => return Ok(frame),
-                Err(error) => return Err(self.reject(error)),
+                Err(error) => return Err(LinkError::of_frame(error, &self.input, &self.tally)),
             }
         }
     }
@@ -225,7 +201,7 @@ impl Link {
                     // A stream that fails may have taken any part of what it was given.
                     self.attempted = self.queued;
                     let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
-                    return Poll::Ready(Err(self.broken(error)));
+                    return Poll::Ready(Err(LinkError::of_stream(error, &self.tally)));
                 }
                 Poll::Pending => {
                     self.stalled.get_or_insert_with(Instant::now);
@@ -245,7 +221,9 @@ impl Link {
         if self.held == Held::Something {
             match AsyncWrite::poll_flush(Pin::new(&mut self.stream), context) {
                 Poll::Ready(Ok(())) => (self.held, self.stalled) = (Held::Nothing, None),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(LinkError::of_stream(error, &self.tally)));
+                }
                 Poll::Pending => {
                     self.stalled.get_or_insert_with(Instant::now);
                     return Poll::Pending;
@@ -264,10 +242,12 @@ impl Link {
         }
         // The future of a read has no state of its own, so that it may be made anew each time.
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context));
-        let count = read.map_err(|error| self.broken(error))?;
+        let count = read.map_err(|error| LinkError::of_stream(error, &self.tally))?;
         if count == 0 {
             let end = self.frames.finish(&self.input);
-            return Poll::Ready(Err(end.err().map_or(LinkError::Closed, |e| self.reject(e))));
+            return Poll::Ready(Err(end
+                .err()
+                .map_or(LinkError::Closed, |e| LinkError::of_frame(e, &self.input, &self.tally))));
         }
         self.heard = Instant::now();
         self.tally.bytes_in.add(count as u64);
@@ -315,43 +295,6 @@ impl Link {
             // An empty payload fits any limit.
             let _ = self.put(FrameKind::Ping, |_| {});
         }
-    }
-
-    /// Why the stream failed.
-    fn broken(&self, error: io::Error) -> LinkError {
-        match fault_of(&error) {
-            Some(fault) => {
-                fault.count(&self.tally);
-                LinkError::Tls(fault)
-            }
-            None => LinkError::Io(error),
-        }
-    }
-
-    fn reject(&self, error: FrameError) -> LinkError {
-        let begins = match error.fault {
-            FrameFault::Magic { found } => Some(found),
-            // An alert is shorter than the header of a frame.
-            FrameFault::Truncated { .. } => self.input.first_chunk().copied(),
-            _ => None,
-        };
-        // As a record of TLS does: with its kind, and the first byte of its version.
-        if let (0, Some([0x14..=0x17, 0x03])) = (error.at, begins) {
-            let fault = TlsFault::Unexpected;
-            fault.count(&self.tally);
-            return LinkError::Tls(fault);
-        }
-        let count = match error.fault {
-            FrameFault::Magic { .. } | FrameFault::Version { .. } => &self.tally.rejected_format,
-            FrameFault::HeaderChecksum | FrameFault::PayloadChecksum => {
-                &self.tally.rejected_checksum
-            }
-            FrameFault::Kind { .. } => &self.tally.rejected_kind,
-            FrameFault::TooLong { .. } => &self.tally.rejected_too_long,
-            FrameFault::Truncated { .. } => &self.tally.rejected_truncated,
-        };
-        count.one();
-        LinkError::Frame(error)
     }
 }
 

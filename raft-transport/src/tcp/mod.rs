@@ -10,12 +10,14 @@
 //!    bounded by what [`Peers`] knows.
 //! 3. What one connection does wrong ends that connection and nothing else.
 
+mod admission;
 mod handshake;
 pub(crate) mod link;
 mod peer;
 mod queue;
 mod session;
 
+pub use admission::{Admission, Peers};
 pub(crate) use handshake::{HandshakeError, counted, introduce};
 pub(crate) use session::NUMBER_BYTES;
 
@@ -24,8 +26,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::{
-    Address, BoxFuture, ClusterId, Envelope, Incarnation, NodeId, Service, Transport,
-    TransportClosed,
+    Address, BoxFuture, ClusterId, Envelope, NodeId, Service, Transport, TransportClosed,
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -42,36 +43,6 @@ use crate::tasks::Tasks;
 use crate::tls::Subject;
 use handshake::greet;
 use peer::Peer;
-
-/// What a transport must know of the other nodes. Asked at each dial and each handshake, so that the answers
-/// may change at any time. A closure from [`NodeId`] to an address is one.
-pub trait Peers: Send + Sync + 'static {
-    /// Where `node` can be reached; `None` if it does not belong to the cluster. It is not let in then.
-    fn address(&self, node: NodeId) -> Option<Address>;
-
-    /// Whether `node` may be connected, in this life of its data directory.
-    fn admit(&self, node: NodeId, incarnation: Incarnation) -> Admission {
-        let _ = (node, incarnation);
-        Admission::Admitted
-    }
-}
-
-impl<F: Fn(NodeId) -> Option<Address> + Send + Sync + 'static> Peers for F {
-    fn address(&self, node: NodeId) -> Option<Address> {
-        self(node)
-    }
-}
-
-/// The answer of [`Peers::admit`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Admission {
-    /// It may.
-    Admitted,
-    /// Not a node of the cluster.
-    UnknownNode,
-    /// The node lost its data directory, and with it what it had promised.
-    WrongIncarnation,
-}
 
 /// Why a transport could not be made.
 #[derive(Debug, Error)]

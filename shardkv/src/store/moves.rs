@@ -123,7 +123,8 @@ impl ShardStore {
             return TransferReply::Refused(TransferRefusal::Corrupt);
         }
         // In place: next to a copy that is kept, every change would copy.
-        let Some(Holding::Arriving { staged, .. }) = self.holdings.get_mut(&chunk.of.shard()) else {
+        let Some(Holding::Arriving { staged, .. }) = self.holdings.get_mut(&chunk.of.shard())
+        else {
             return TransferReply::Refused(TransferRefusal::NoSuchMove);
         };
         // What a piece that makes no sense leaves behind is found when the shard is installed.

@@ -57,7 +57,8 @@ impl Fleet {
     pub(super) async fn together(&self, clerk: &shardkv::Clerk) -> Result<(), Missing> {
         let begun = Instant::now();
         loop {
-            let (first, second) = (self.leader(clerk, FIRST).await, self.leader(clerk, SECOND).await);
+            let (first, second) =
+                (self.leader(clerk, FIRST).await, self.leader(clerk, SECOND).await);
             match (first, second) {
                 (Some(first), Some(second)) if first == second => return Ok(()),
                 (Some(_), Some(second)) => {
