@@ -27,7 +27,7 @@ const BUSY: usize = 256;
 const TURNS: usize = 3;
 /// How often the shards go to the other group and come back.
 const SMALL_TRIPS: usize = 2;
-const LARGE_TRIPS: usize = 1;
+const LARGE_TRIPS: usize = 2;
 /// Keys of the small shard; the large one has two hundred times as many.
 const SMALL: u64 = 1000;
 const LARGE: u64 = 200_000;
