@@ -11,6 +11,8 @@ pub mod invariants;
 pub mod kv;
 pub mod net;
 pub mod report;
+#[cfg(feature = "shardkv")]
+pub mod shardkv;
 pub mod swarm;
 pub mod watch;
 pub mod world;

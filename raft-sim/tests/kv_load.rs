@@ -26,7 +26,7 @@ fn run(seed: u64) -> (Judged, Vec<(&'static str, u64)>, u64) {
         let (nodes, clients) = kv.parts();
         nodes.run_for(SECOND / 10);
         let now = nodes.sim().now();
-        crew.disturb(nodes, clients, now);
+        crew.disturb(nodes.sim(), clients, now);
         let at = rng.usize(0..nodes.len());
         match step % 20 {
             5 => nodes.power_loss(at, keeps[rng.usize(0..4)]),

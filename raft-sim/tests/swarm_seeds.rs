@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use raft_sim::kv::KvSuite;
+use raft_sim::shardkv::ShardSuite;
 use raft_sim::swarm::core::CoreSuite;
 use raft_sim::swarm::{Campaign, Order, Scale, Seeds, Suite};
 
@@ -33,4 +34,9 @@ fn a_thousand_of_the_core() {
 #[test]
 fn two_hundred_of_the_key_value_service() {
     hold(&KvSuite, 200);
+}
+
+#[test]
+fn two_hundred_of_shards() {
+    hold(&ShardSuite, 200);
 }

@@ -4,12 +4,13 @@ use alloc::sync::Arc;
 use core::future::Future;
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::inbox::{Ask, Proposer};
 use super::lock::lock;
 use super::machine::Health;
 use super::shared::Shared;
+use super::watch;
 use super::{Applied, GroupStatus, ProposalError, QueryError, SnapshotError};
 use crate::{GroupId, LogId, RoleChange, StateMachine};
 

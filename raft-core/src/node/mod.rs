@@ -51,12 +51,13 @@ mod start;
 mod status;
 mod tasks;
 mod waiting;
+pub mod watch;
 mod writer;
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
 
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use self::driver::{Driver, Surroundings};

@@ -9,8 +9,6 @@ use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::watch;
-
 use super::applier::Op;
 use super::inbox::{Ask, Inbox, Proposal, ReadReply, Ring, refuse_all};
 use super::lock::{Mutex, lock};
@@ -18,6 +16,7 @@ use super::machine::Machine;
 use super::mailbox::Mailbox;
 use super::signal::Bell;
 use super::waiting::Waiting;
+use super::watch;
 use super::{GroupConfig, GroupStatus, ProposalError, QueryError};
 use crate::{GroupId, LogIndex, Raft, ReadId, RoleChange, StateMachine, Status};
 

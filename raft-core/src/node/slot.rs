@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::applier::Op;
 use super::compact::{self, Compaction};
@@ -13,6 +13,7 @@ use super::inbox::Ask;
 use super::shared::GroupPort;
 use super::signal::Token;
 use super::tasks::Tasks;
+use super::watch;
 use super::writer::Mark;
 use super::{StartError, StopReason};
 use crate::{

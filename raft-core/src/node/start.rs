@@ -3,13 +3,14 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::lock::{Mutex, lock};
 use super::machine::{LoadError, Machine, load_snapshot};
 use super::shared::Shared;
 use super::signal::{Bell, Signal, Token};
 use super::slot::{Join, Slot, SnapshotOptions};
+use super::watch;
 use super::{Group, GroupConfig, GroupStatus, Inner, StartError, applier};
 use crate::{ConfigError, GroupId, LogId, Raft, RoleChange, StateMachine};
 

@@ -53,6 +53,8 @@ pub enum Suite {
     Core,
     /// The simulator's swarm: the key/value service with its clerks.
     Kv,
+    /// The simulator's swarm: groups whose shards move, with their controller, operators and clerks.
+    Shardkv,
     /// A test made for it: random schedules would need years to meet it.
     Tests,
 }
@@ -160,31 +162,31 @@ bugs! {
     // Shards that move.
 
     /// A shard arrives without its sessions: what was done at the old owner is done again.
-    SessionsLeftBehind = "sessions-left-behind", Tests, "-p shardkv --test sim -- unreliable2";
+    SessionsLeftBehind = "sessions-left-behind", Shardkv, "-p shardkv --test sim -- unreliable2";
     /// A shard's own index begins anew where it arrives: versions and sessions come back.
-    RevisionLeftBehind = "revision-left-behind", Tests, "-p shardkv --test sim -- join_leave";
+    RevisionLeftBehind = "revision-left-behind", Shardkv, "-p shardkv --test sim -- join_leave";
     /// The old owner lets go of a shard before the new one says that it has it.
-    DeletedBeforeConfirmed = "deleted-before-confirmed", Tests, "-p shardkv --test sim -- join_leave";
+    DeletedBeforeConfirmed = "deleted-before-confirmed", Shardkv, "-p shardkv --test sim -- join_leave";
     /// The old owner goes on serving a shard that is frozen.
-    ServedWhileFrozen = "served-while-frozen", Tests, "-p shardkv --test sim -- concurrent2";
+    ServedWhileFrozen = "served-while-frozen", Shardkv, "-p shardkv --test sim -- concurrent2";
     /// The new owner serves a shard before it has got it.
-    ServedBeforeInstalled = "served-before-installed", Tests, "-p shardkv --test sim -- join_leave";
+    ServedBeforeInstalled = "served-before-installed", Shardkv, "-p shardkv --test sim -- join_leave";
     /// A group adopts the newest configuration, not the next one.
-    ConfigurationSkipped = "configuration-skipped", Tests, "-p shardkv --test sim -- concurrent2";
+    ConfigurationSkipped = "configuration-skipped", Shardkv, "-p shardkv --test sim -- concurrent2";
     /// A group adopts the next configuration while shards are still moving.
     UnsettledAdopted = "unsettled-adopted", Tests, "-p shardkv --test moves -- configurations_are_adopted";
     /// An install that is repeated makes the new owner begin anew.
-    InstalledTwice = "installed-twice", Tests, "-p shardkv --test sim -- unreliable2";
+    InstalledTwice = "installed-twice", Shardkv, "-p shardkv --test sim -- unreliable2";
     /// What has changed last is not sent.
-    DeltaLost = "delta-lost", Tests, "-p shardkv --test sim -- concurrent2";
+    DeltaLost = "delta-lost", Shardkv, "-p shardkv --test sim -- concurrent2";
     /// A chunk is taken wherever the copy is: late ones bring old values back.
     ChunkTakenAnywhere = "chunk-taken-anywhere", Tests, "-p shardkv --test moves -- doubled_late";
     /// A copy is served that is not equal to the shard.
     UnequalInstalled = "unequal-installed", Tests, "-p shardkv --test moves -- not_equal";
     /// A replica of the old owner that was restored from a snapshot has forgotten what was changed.
-    ChangesNotInSnapshot = "changes-not-in-snapshot", Tests, "-p shardkv --test snapshots -- at_every_step";
+    ChangesNotInSnapshot = "changes-not-in-snapshot", Shardkv, "-p shardkv --test snapshots -- at_every_step";
     /// A freeze or a delete of another configuration has its effect.
     FenceIgnored = "fence-ignored", Tests, "-p shardkv --test moves -- fenced";
     /// What nobody owned for a while begins empty.
-    KeeperForgotten = "keeper-forgotten", Tests, "-p shardkv --test sim -- what_nobody_owns";
+    KeeperForgotten = "keeper-forgotten", Shardkv, "-p shardkv --test sim -- what_nobody_owns";
 }

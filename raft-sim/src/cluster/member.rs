@@ -1,8 +1,9 @@
-//! One node of a cluster: its process from boot to end.
+//! One node: its process from boot to end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use raft_core::node::{Group, GroupConfig, Node, NodeConfig};
+use raft_core::node::{Group, GroupConfig, Node, NodeConfig, StartError};
 use raft_core::{
     Address, ClusterId, GroupId, Incarnation, Membership, NodeId, Service, StateMachine, Transport,
 };
@@ -16,28 +17,37 @@ use crate::net::HostId;
 use crate::watch::{Limits, Watch, WatchedMachine};
 use crate::world::{Process, Trace};
 
-/// The group that a cluster has.
+/// The group that a [`Cluster`](super::Cluster) has.
 pub const GROUP: GroupId = GroupId(1);
 /// The cluster's name in handshakes and on disks.
 pub const CLUSTER: ClusterId = ClusterId(7);
 
-/// Makes what answers a node's clients.
-pub(super) type MakeService<S> =
-    Arc<dyn Fn(&Group<WatchedMachine<S>>, &Process) -> Arc<dyn Service> + Send + Sync>;
+/// A group as the simulator runs it.
+pub(crate) type Watched<S> = Group<WatchedMachine<S>>;
+/// The replicas of a node.
+pub(crate) type Replicas<S> = BTreeMap<GroupId, Watched<S>>;
 
-/// What all nodes are made of.
-pub(super) struct Parts<S: StateMachine> {
-    pub(super) config: ClusterConfig,
-    pub(super) watch: Watch,
-    pub(super) machine: Arc<dyn Fn() -> S + Send + Sync>,
-    pub(super) service: Option<MakeService<S>>,
+/// Makes what answers a node's clients.
+pub(crate) type MakeService<S> =
+    Arc<dyn Fn(&Replicas<S>, &Process) -> Arc<dyn Service> + Send + Sync>;
+
+/// What all nodes of a fleet are made of.
+pub(crate) struct Parts<S: StateMachine> {
+    pub(crate) config: ClusterConfig,
+    pub(crate) watch: Watch,
+    /// The nodes, and where each listens.
+    pub(crate) nodes: BTreeMap<NodeId, Address>,
+    /// The groups of which each node has a replica.
+    pub(crate) groups: Vec<GroupId>,
+    pub(crate) machine: Arc<dyn Fn(GroupId) -> S + Send + Sync>,
+    pub(crate) service: Option<MakeService<S>>,
 }
 
 /// How far the process of a node is. The handle outlives the process.
 pub(super) enum Stage<S: StateMachine> {
     Down,
     Starting,
-    Running(Group<WatchedMachine<S>>),
+    Running(Replicas<S>),
     /// It gave up by itself, and said why.
     Stopped(String),
 }
@@ -66,10 +76,19 @@ impl<S: StateMachine> Member<S> {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
-    pub(super) fn group(&self) -> Option<Group<WatchedMachine<S>>> {
+    /// Its replica of a group, while it runs.
+    pub(super) fn group(&self, id: GroupId) -> Option<Watched<S>> {
         self.stage(|stage| match stage {
-            Stage::Running(group) => Some(group.clone()),
+            Stage::Running(groups) => groups.get(&id).cloned(),
             _ => None,
+        })
+    }
+
+    /// Its replicas, while it runs.
+    pub(super) fn groups(&self) -> Replicas<S> {
+        self.stage(|stage| match stage {
+            Stage::Running(groups) => groups.clone(),
+            _ => Replicas::new(),
         })
     }
 
@@ -127,7 +146,7 @@ async fn start<S: StateMachine>(
     parts: &Parts<S>,
     process: &Process,
 ) -> Result<Node, String> {
-    let Parts { config, watch, machine, service } = parts;
+    let Parts { config, watch, service, .. } = parts;
     let (id, fate) = (member.id, process.fate().clone());
     let identity = Identity { cluster: CLUSTER, node: id, incarnation: member.incarnation };
     let wal = Wal::open(Arc::new(member.disk.mount()), identity, config.wal)
@@ -136,45 +155,64 @@ async fn start<S: StateMachine>(
     let mut node_config = NodeConfig::new(id);
     node_config.tick = config.tick;
     node_config.snapshot_chunk_bytes = config.snapshot_chunk_bytes;
-    let storage = Arc::new(watch.storage(id, fate.clone(), wal));
-    let (transport, sockets) = connect(member, config, watch, process).await?;
+    let storage = Arc::new(watch.storage(id, fate, wal));
+    let (transport, sockets) = connect(member, parts, process).await?;
     let node = Node::start(node_config, storage, transport);
-    let members = Membership::of_voters((1..=config.nodes).map(NodeId));
-    let mut group = GroupConfig::new(id, GROUP, members);
-    group.snapshot_bytes = config.snapshot_bytes;
-    (group.raft.election_ticks, group.raft.heartbeat_ticks) = (10, 2);
-    group.raft.seed = process.seed();
-    (config.raft)(&mut group.raft);
-    watch.limit(GROUP, Limits::from(&group));
-    let machine = watch.machine(id, GROUP, fate, machine());
-    let group = node.add_group(group, machine).await.map_err(|error| error.to_string())?;
+    let groups = replicas(member, parts, process, &node).await?;
     if let Some(make) = service {
-        let service = make(&group, process);
+        let service = make(&groups, process);
         match sockets {
             Some(tcp) => tcp.serve(service),
             None => process.serve(service),
         }
     }
-    member.set_stage(Stage::Running(group));
+    member.set_stage(Stage::Running(groups));
     Ok(node)
+}
+
+async fn replicas<S: StateMachine>(
+    member: &Member<S>,
+    parts: &Parts<S>,
+    process: &Process,
+    node: &Node,
+) -> Result<Replicas<S>, String> {
+    let Parts { config, watch, machine, .. } = parts;
+    let mut groups = Replicas::new();
+    for (seed, id) in (process.seed()..).zip(parts.groups.iter().copied()) {
+        let members = Membership::of_voters(parts.nodes.keys().copied());
+        let mut group = GroupConfig::new(member.id, id, members);
+        group.snapshot_bytes = config.snapshot_bytes;
+        (group.raft.election_ticks, group.raft.heartbeat_ticks) = (10, 2);
+        group.raft.seed = seed;
+        (config.raft)(&mut group.raft);
+        watch.limit(id, Limits::from(&group));
+        let machine = watch.machine(member.id, id, process.fate().clone(), machine(id));
+        let group = match node.add_group(group, machine).await {
+            Ok(group) => group,
+            // What a group before it has met: the node says why.
+            Err(StartError::Stopped) => return Err(node.stopped().await.to_string()),
+            Err(error) => return Err(error.to_string()),
+        };
+        groups.insert(id, group);
+    }
+    Ok(groups)
 }
 
 type Connected = (Arc<dyn Transport>, Option<Arc<TcpTransport>>);
 
 async fn connect<S: StateMachine>(
     member: &Member<S>,
-    config: &ClusterConfig,
-    watch: &Watch,
+    parts: &Parts<S>,
     process: &Process,
 ) -> Result<Connected, String> {
-    let (id, fate) = (member.id, process.fate().clone());
-    match config.wire {
+    let (id, fate, watch) = (member.id, process.fate().clone(), &parts.watch);
+    match parts.config.wire {
         Wire::Messages => Ok((Arc::new(watch.transport(id, fate, process.transport(id))), None)),
         Wire::Streams => {
-            let nodes = config.nodes;
-            let peers = move |node: NodeId| (1..=nodes).contains(&node.0).then(|| address_of(node));
-            let tcp =
-                TcpConfig::new(CLUSTER, id, member.incarnation, address_of(id), process.seed());
+            let nodes = parts.nodes.clone();
+            let at = nodes.get(&id).cloned().ok_or("a node of another fleet")?;
+            let peers = move |node: NodeId| nodes.get(&node).cloned();
+            let tcp = TcpConfig::new(CLUSTER, id, member.incarnation, at, process.seed());
             let sockets = Arc::new(process.sockets());
             let tcp = TcpTransport::bind(tcp, sockets, Arc::new(peers)).await;
             let tcp = Arc::new(tcp.map_err(|error| error.to_string())?);
@@ -184,7 +222,7 @@ async fn connect<S: StateMachine>(
     }
 }
 
-/// Where a node listens and serves.
+/// Where a node of a [`Cluster`](super::Cluster) listens and serves.
 pub fn address_of(node: NodeId) -> Address {
     Address(format!("n{}:1", node.0))
 }

@@ -4,6 +4,7 @@
 //! transport of `raft-transport`. Nodes are numbered from 0 here, in the order of their ids.
 
 mod config;
+mod fleet;
 mod member;
 mod sizes;
 
@@ -12,12 +13,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_core::node::{Group, GroupStatus, ProposalError};
-use raft_core::{LogId, Membership, NodeId, Role, Service, StateMachine};
+use raft_core::{GroupId, LogId, NodeId, Service, StateMachine};
 
 pub use self::config::{ClusterConfig, Wire};
 pub use self::member::{CLUSTER, GROUP, address_of};
 
-use self::member::{Member, Parts, Stage};
+pub(crate) use self::fleet::Fleet;
+pub(crate) use self::member::Parts;
+#[cfg(feature = "shardkv")]
+pub(crate) use self::member::{MakeService, Watched};
+
+use self::member::MakeService as Make;
 use crate::disk::{Keep, SimDisk};
 use crate::net::{HostId, SimNet};
 use crate::watch::{Coverage, Violation, Watch, WatchedMachine};
@@ -26,8 +32,7 @@ use crate::world::{Process, Sim, Waited};
 /// A group of nodes.
 pub struct Cluster<S: StateMachine> {
     sim: Sim,
-    parts: Arc<Parts<S>>,
-    members: Vec<Member<S>>,
+    fleet: Fleet<S>,
 }
 
 /// Why a proposal was not appended.
@@ -54,35 +59,25 @@ impl<S: StateMachine> Cluster<S> {
         + Sync
         + 'static,
     ) -> Self {
-        Self::build(config, Arc::new(machine), Some(Arc::new(service)))
+        let make: Make<S> = Arc::new(move |groups, process| match groups.get(&GROUP) {
+            Some(group) => service(group, process),
+            None => unreachable!("each node has the one group"),
+        });
+        Self::build(config, Arc::new(machine), Some(make))
     }
 
     fn build(
         config: ClusterConfig,
         machine: Arc<dyn Fn() -> S + Send + Sync>,
-        service: Option<member::MakeService<S>>,
+        service: Option<Make<S>>,
     ) -> Self {
         let mut sim = Sim::new(config.seed);
-        let watch = Watch::new();
-        watch.begin(GROUP, Membership::of_voters((1..=config.nodes).map(NodeId)));
-        let nodes = config.nodes;
-        let members: Vec<Member<S>> = (1..=nodes)
-            .map(|n| {
-                let host = sim.add_host(&format!("n{n}"));
-                Member::new(NodeId(n), host, SimDisk::new(sim.rng().u64(..)))
-            })
-            .collect();
-        let seen: Vec<Member<S>> = members.iter().map(Member::share).collect();
-        let watching = watch.clone();
-        sim.watch(move |_, host| {
-            if let Some(member) = seen.iter().find(|member| member.host == host)
-                && let Some(group) = member.group()
-            {
-                watching.status(member.id, GROUP, &group.status());
-            }
-        });
-        let parts = Arc::new(Parts { config, watch, machine, service });
-        let mut cluster = Self { sim, parts, members };
+        let nodes = (1..=config.nodes).map(|n| (NodeId(n), address_of(NodeId(n)))).collect();
+        let machine = Arc::new(move |_: GroupId| machine());
+        let (watch, groups) = (Watch::new(), vec![GROUP]);
+        let parts = Parts { config, watch, nodes, groups, machine, service };
+        let fleet = Fleet::new(&mut sim, parts);
+        let mut cluster = Self { sim, fleet };
         for at in 0..cluster.len() {
             cluster.restart(at);
         }
@@ -94,25 +89,19 @@ impl<S: StateMachine> Cluster<S> {
         &mut self,
         mut look: impl FnMut(usize, &Group<WatchedMachine<S>>) + 'static,
     ) {
-        let members: Vec<Member<S>> = self.members.iter().map(Member::share).collect();
-        self.sim.watch(move |_, host| {
-            let found = members.iter().enumerate().find(|(_, member)| member.host == host);
-            if let Some((at, member)) = found
-                && let Some(group) = member.group()
-            {
-                look(at, &group);
-            }
+        self.fleet.watch_nodes(&mut self.sim, move |at, _, groups| {
+            groups.values().for_each(|group| look(at, group));
         });
     }
 
     /// How many nodes there are, whether they run or not.
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.fleet.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.fleet.len() == 0
     }
 
     /// The world.
@@ -127,17 +116,17 @@ impl<S: StateMachine> Cluster<S> {
 
     /// What was seen.
     pub fn watch(&self) -> &Watch {
-        &self.parts.watch
+        &self.fleet.parts().watch
     }
 
     /// How much of everything there was.
     pub fn coverage(&self) -> Coverage {
-        self.parts.watch.coverage(GROUP)
+        self.watch().coverage(GROUP)
     }
 
     /// The process of a node.
     pub fn host(&self, at: usize) -> HostId {
-        self.members[at].host
+        self.fleet.host(at)
     }
 
     /// The processes of these nodes.
@@ -147,17 +136,17 @@ impl<S: StateMachine> Cluster<S> {
 
     /// The id of a node.
     pub fn id(&self, at: usize) -> NodeId {
-        self.members[at].id
+        self.fleet.id(at)
     }
 
     /// The disk of a node.
     pub fn disk(&self, at: usize) -> &SimDisk {
-        &self.members[at].disk
+        self.fleet.disk(at)
     }
 
     /// A handle on a node's group, while the node runs.
     pub fn group(&self, at: usize) -> Option<Group<WatchedMachine<S>>> {
-        if !self.is_up(at) { None } else { self.members[at].group() }
+        self.fleet.group(&self.sim, at, GROUP)
     }
 
     /// What a node shows of itself, while it runs.
@@ -172,10 +161,7 @@ impl<S: StateMachine> Cluster<S> {
 
     /// Why a node gave up by itself, if it did.
     pub fn stopped(&self, at: usize) -> Option<String> {
-        self.members[at].stage(|stage| match stage {
-            Stage::Stopped(reason) => Some(reason.clone()),
-            _ => None,
-        })
+        self.fleet.stopped(at)
     }
 
     /// The state machine of a node, looked at.
@@ -185,36 +171,22 @@ impl<S: StateMachine> Cluster<S> {
 
     /// Ends a node's process as kill -9 does: what it has written stays, synced or not.
     pub fn kill(&mut self, at: usize) {
-        if self.is_up(at) {
-            self.sim.kill(self.host(at));
-        }
-        self.ended(at);
+        self.fleet.kill(&mut self.sim, at);
     }
 
     /// Cuts the power of a node: of what was not synced, `keep` is left.
     pub fn power_loss(&mut self, at: usize, keep: Keep) {
-        self.kill(at);
-        self.members[at].disk.power_loss(keep);
+        self.fleet.power_loss(&mut self.sim, at, keep);
     }
 
     /// Stops a node as an operator does, and its process when nothing of the node runs any more: whoever waits
     /// for it has an answer by then. Waits at most `limit`, and kills it then.
     pub fn shutdown(&mut self, at: usize, limit: Duration) -> Waited {
-        self.members[at].stop.notify_one();
+        self.fleet.stop(at);
         let waited =
             self.run_until(limit, |cluster| !cluster.is_up(at) || cluster.stopped(at).is_some());
         self.kill(at);
         waited
-    }
-
-    /// A process that has ended, by whatever way, is dealt with.
-    fn ended(&mut self, at: usize) {
-        let member = &self.members[at];
-        if !member.stage(|stage| matches!(stage, Stage::Down)) {
-            member.set_stage(Stage::Down);
-            member.disk.unmount();
-            self.parts.watch.crashed(member.id);
-        }
     }
 
     /// Starts a node that does not run.
@@ -222,11 +194,7 @@ impl<S: StateMachine> Cluster<S> {
     /// # Panics
     /// When it runs.
     pub fn restart(&mut self, at: usize) {
-        self.ended(at);
-        let member = &mut self.members[at];
-        member.stop = Arc::default();
-        let (host, parts, trace) = (member.host, Arc::clone(&self.parts), self.sim.trace().clone());
-        self.sim.start(host, |process| member.boot(parts, process, trace));
+        self.fleet.restart(&mut self.sim, at);
     }
 
     /// Restarts a node whether it runs or not.
@@ -267,11 +235,7 @@ impl<S: StateMachine> Cluster<S> {
 
     /// Those who say that they lead, with their terms.
     pub fn leaders(&self) -> Vec<(usize, raft_core::Term)> {
-        (0..self.len())
-            .filter_map(|at| Some((at, self.status(at)?)))
-            .filter(|(_, status)| status.role == Role::Leader)
-            .map(|(at, status)| (at, status.term))
-            .collect()
+        self.fleet.leaders(&self.sim, GROUP)
     }
 
     /// Who leads the newest term in which somebody says so.
@@ -315,11 +279,11 @@ impl<S: StateMachine> Cluster<S> {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), Violation> {
-        self.parts.watch.verdict()?;
-        for (at, member) in self.members.iter().enumerate() {
+        self.watch().verdict()?;
+        for at in 0..self.len() {
             if let Some(reason) = self.stopped(at) {
                 let (invariant, group) = ("no-node-stops".to_owned(), GROUP);
-                return Err(Violation { invariant, group, node: member.id, what: reason });
+                return Err(Violation { invariant, group, node: self.id(at), what: reason });
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use kv::{
 };
 use raft_core::{Address, Caller, LogIndex};
 
+use super::calls::{Calls, Part};
 use super::client::Connection;
 use super::effects::{input_of, output_of};
 use super::journal::{Journal, Seen};
@@ -20,10 +21,10 @@ use crate::history::{Call, Client};
 
 /// A client that does one thing at a time. Of all it asks and is told there is a record: calls of which it
 /// is certain that they had no effect are struck out, and checked to have had none.
-pub struct SimClerk {
+pub struct SimClerk<C = Clerk> {
     journal: Journal,
     client: Client<KvInput, KvOutput>,
-    clerk: Clerk,
+    clerk: C,
     caller: Arc<dyn Caller>,
 }
 
@@ -32,8 +33,8 @@ fn bytes(text: impl AsRef<[u8]>) -> Bytes {
     Bytes::copy_from_slice(text.as_ref())
 }
 
-impl SimClerk {
-    pub(super) fn new(journal: Journal, connection: Connection) -> Self {
+impl<C: Calls> SimClerk<C> {
+    pub(super) fn new(journal: Journal, connection: Connection<C>) -> Self {
         let client = journal.recorder.client();
         Self { journal, client, clerk: connection.clerk, caller: connection.caller }
     }
@@ -54,7 +55,7 @@ impl SimClerk {
     }
 
     /// The clerk itself. What is done with it is not recorded: writes show up as nobody's.
-    pub fn clerk(&self) -> &Clerk {
+    pub fn clerk(&self) -> &C {
         &self.clerk
     }
 
@@ -67,7 +68,10 @@ impl SimClerk {
     ///
     /// # Errors
     /// [`ClerkError`].
-    pub async fn get(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Versioned>, ClerkError> {
+    pub async fn get(
+        &mut self,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<Versioned>, ClerkError<C::Refusal>> {
         let (key, clerk) = (bytes(key), self.clerk.clone());
         let call = self.call(&key, KvOp::Get);
         let result = clerk.get(&key).await;
@@ -92,7 +96,7 @@ impl SimClerk {
         &mut self,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
-    ) -> Result<LogIndex, ClerkError> {
+    ) -> Result<LogIndex, ClerkError<C::Refusal>> {
         let (key, value, clerk) = (bytes(key), bytes(value), self.clerk.clone());
         let journal = self.journal.clone();
         let call = self.call(&key, KvOp::Put(value.clone()));
@@ -110,7 +114,7 @@ impl SimClerk {
         &mut self,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
-    ) -> Result<Appended, ClerkError> {
+    ) -> Result<Appended, ClerkError<C::Refusal>> {
         let (key, value, clerk) = (bytes(key), bytes(value), self.clerk.clone());
         let journal = self.journal.clone();
         let call = self.call(&key, KvOp::Append(value.clone()));
@@ -126,7 +130,10 @@ impl SimClerk {
     ///
     /// # Errors
     /// [`ClerkError`].
-    pub async fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<Deleted, ClerkError> {
+    pub async fn delete(
+        &mut self,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Deleted, ClerkError<C::Refusal>> {
         let (key, clerk, journal) = (bytes(key), self.clerk.clone(), self.journal.clone());
         let call = self.call(&key, KvOp::Delete);
         let result = clerk.delete(&key).await;
@@ -146,7 +153,7 @@ impl SimClerk {
         key: impl AsRef<[u8]>,
         expect: Expect<'_>,
         then: Option<&[u8]>,
-    ) -> Result<Swap, ClerkError> {
+    ) -> Result<Swap, ClerkError<C::Refusal>> {
         let (key, clerk, journal) = (bytes(key), self.clerk.clone(), self.journal.clone());
         let op = input_of(&Op::CompareAndSet { key: &key, expect, then }).op;
         let call = self.call(&key, op);
@@ -165,7 +172,7 @@ impl SimClerk {
     ///
     /// # Panics
     /// When two operations are of one key.
-    pub async fn batch(&mut self, ops: &[Op<'_>]) -> Result<Batched, ClerkError> {
+    pub async fn batch(&mut self, ops: &[Op<'_>]) -> Result<Batched, ClerkError<C::Refusal>> {
         let inputs: Vec<KvInput> = ops.iter().map(input_of).collect();
         for (at, input) in inputs.iter().enumerate() {
             let again = inputs.iter().skip(at + 1).any(|other| other.key == input.key);
@@ -197,28 +204,33 @@ impl SimClerk {
         result
     }
 
-    /// See [`Clerk::scan`]. Recorded as a read of each key that it covers and that somebody had named before,
+    /// A page of a scan of a part. Recorded as a read of each key that it covers and that somebody had named before,
     /// and as the moment that it must be.
     ///
     /// # Errors
     /// [`ClerkError`].
-    pub async fn scan(&mut self, scan: &Scan) -> Result<Page<Bytes>, ClerkError> {
+    pub async fn scan_part(
+        &mut self,
+        part: Part,
+        scan: &Scan,
+    ) -> Result<Page<Bytes>, ClerkError<C::Refusal>> {
         let from = match &scan.after {
             // The first key above the cursor.
             Some(after) if *after >= scan.start => [&after[..], &[0]].concat(),
             _ => scan.start.clone(),
         };
         let (from, end) = (Bytes::from(from), scan.end.clone().map(Bytes::from));
-        let whole = Seen { from, to: end, entries: Vec::new() };
+        let whole = Seen { part, from, to: end, entries: Vec::new() };
+        let is_there = |key: &Bytes| self.clerk.part_of(key) == Some(part) && whole.covers(key);
         let keys: Vec<Bytes> =
-            self.journal.state().keys.iter().filter(|key| whole.covers(key)).cloned().collect();
+            self.journal.state().keys.iter().filter(|key| is_there(key)).cloned().collect();
         let mut clients: Vec<_> = keys.iter().map(|_| self.journal.recorder.client()).collect();
         let calls: Vec<_> = clients
             .iter_mut()
             .zip(&keys)
             .map(|(client, key)| client.call(KvInput { key: key.clone(), op: KvOp::Get }))
             .collect();
-        let result = self.clerk.scan(scan).await;
+        let result = self.clerk.scan(part, scan).await;
         let Ok(page) = &result else {
             calls.into_iter().for_each(Call::had_no_effect);
             return result;
@@ -238,6 +250,21 @@ impl SimClerk {
         }
         self.journal.state().scans.push(seen);
         result
+    }
+
+    /// The part of a key, as [`Calls::part_of`] has it.
+    pub fn part_of(&self, key: impl AsRef<[u8]>) -> Option<Part> {
+        self.clerk.part_of(key.as_ref())
+    }
+}
+
+impl SimClerk {
+    /// See [`Clerk::scan`], and [`Self::scan_part`].
+    ///
+    /// # Errors
+    /// [`ClerkError`].
+    pub async fn scan(&mut self, scan: &Scan) -> Result<Page<Bytes>, ClerkError> {
+        self.scan_part(Part(0), scan).await
     }
 
     /// Opens a session at one node. Not recorded.
@@ -275,10 +302,10 @@ fn mismatch(index: LogIndex, current: Option<LogIndex>) -> KvOutput {
 }
 
 /// Notes how a write ended.
-fn note<T>(
+fn note<T, R>(
     journal: &Journal,
     call: Call<'_, KvInput, KvOutput>,
-    result: &Result<T, ClerkError>,
+    result: &Result<T, ClerkError<R>>,
     output: impl FnOnce(&T) -> KvOutput,
 ) {
     match result {

@@ -1,20 +1,21 @@
-//! [`KvClients`]: clients' processes, and [`Job`]: what one of them was told to do.
+//! [`Clients`]: clients' processes, and [`Job`]: what one of them was told to do.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kv::{Clerk, ClerkConfig, Store};
+use kv::Clerk;
 use raft_core::{Address, Caller};
 use raft_transport::{CallerConfig, TcpCaller};
 
+use super::calls::Calls;
 use super::clerk::SimClerk;
 use super::journal::Journal;
-use crate::cluster::{Cluster, Wire, address_of};
+use crate::cluster::Wire;
 use crate::net::HostId;
-use crate::world::Process;
+use crate::world::{Process, Sim};
 
-/// A client of a [`KvCluster`](super::KvCluster): a process of its own.
+/// A client: a process of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct KvClient(pub(super) HostId);
 
@@ -27,66 +28,59 @@ impl KvClient {
 
 /// What a client's process holds.
 #[derive(Clone)]
-pub(super) struct Connection {
-    pub(super) caller: Arc<dyn Caller>,
-    pub(super) clerk: Clerk,
+pub(crate) struct Connection<C> {
+    pub(crate) caller: Arc<dyn Caller>,
+    pub(crate) clerk: C,
 }
 
-impl Connection {
-    /// To be called in the process's runtime.
-    pub(super) fn open(
-        process: &Process,
-        wire: Wire,
-        endpoints: Vec<Address>,
-        mut config: ClerkConfig,
-    ) -> Self {
-        let caller: Arc<dyn Caller> = match wire {
-            Wire::Messages => Arc::new(process.caller()),
-            Wire::Streams => {
-                let config = CallerConfig::new(process.seed());
-                Arc::new(TcpCaller::new(config, Arc::new(process.sockets())))
-            }
-        };
-        config.seed = process.seed();
-        let clerk = Clerk::new(Arc::clone(&caller), endpoints, config);
-        Self { caller, clerk }
+/// How a process reaches services.
+pub(crate) fn caller(process: &Process, wire: Wire) -> Arc<dyn Caller> {
+    match wire {
+        Wire::Messages => Arc::new(process.caller()),
+        Wire::Streams => {
+            let config = CallerConfig::new(process.seed());
+            Arc::new(TcpCaller::new(config, Arc::new(process.sockets())))
+        }
     }
+}
+
+/// Makes what a client's process holds, in the process's runtime.
+pub(crate) type Open<C> = Box<dyn Fn(&Process, Vec<Address>) -> Connection<C>>;
+
+/// Clients of one cluster.
+pub struct Clients<C> {
+    open: Open<C>,
+    journal: Journal,
+    connections: BTreeMap<KvClient, Connection<C>>,
 }
 
 /// The clients of a [`KvCluster`](super::KvCluster).
-pub struct KvClients {
-    wire: Wire,
-    clerk: ClerkConfig,
-    journal: Journal,
-    connections: BTreeMap<KvClient, Connection>,
-}
+pub type KvClients = Clients<Clerk>;
 
-impl KvClients {
-    pub(super) fn new(wire: Wire, clerk: ClerkConfig, journal: Journal) -> Self {
-        Self { wire, clerk, journal, connections: BTreeMap::new() }
+impl<C: Calls> Clients<C> {
+    pub(crate) fn new(open: Open<C>, journal: Journal) -> Self {
+        Self { open, journal, connections: BTreeMap::new() }
     }
 
-    /// A new client that knows these nodes, in this order. It may hear of the others.
-    pub fn add(&mut self, nodes: &mut Cluster<Store>, known: &[usize]) -> KvClient {
+    /// A new client that knows these addresses, in this order. It may hear of others.
+    pub fn add(&mut self, sim: &mut Sim, known: &[Address]) -> KvClient {
         let name = format!("c{}", self.connections.len() + 1);
-        let client = KvClient(nodes.sim().add_host(&name));
-        self.start(nodes, client, known);
+        let client = KvClient(sim.add_host(&name));
+        self.start(sim, client, known);
         client
     }
 
-    /// Ends a client's process where it is, and starts another that knows these nodes. Nobody knows what became
+    /// Ends a client's process where it is, and starts another that knows these addresses. Nobody knows what became
     /// of what it had asked for.
-    pub fn restart(&mut self, nodes: &mut Cluster<Store>, client: KvClient, known: &[usize]) {
-        nodes.sim().kill(client.host());
-        self.start(nodes, client, known);
+    pub fn restart(&mut self, sim: &mut Sim, client: KvClient, known: &[Address]) {
+        sim.kill(client.host());
+        self.start(sim, client, known);
     }
 
-    fn start(&mut self, nodes: &mut Cluster<Store>, client: KvClient, known: &[usize]) {
-        let endpoints: Vec<Address> = known.iter().map(|at| address_of(nodes.id(*at))).collect();
-        let (wire, clerk) = (self.wire, self.clerk.clone());
-        let mut connection = None;
-        nodes.sim().start(client.host(), |process| {
-            connection = Some(Connection::open(&process, wire, endpoints, clerk));
+    fn start(&mut self, sim: &mut Sim, client: KvClient, known: &[Address]) {
+        let (mut connection, open) = (None, &self.open);
+        sim.start(client.host(), |process| {
+            connection = Some(open(&process, known.to_vec()));
             std::future::pending()
         });
         let connection = connection.expect("made when the process starts");
@@ -99,9 +93,9 @@ impl KvClients {
     /// When the client is of another cluster.
     pub fn spawn<T, F>(
         &self,
-        nodes: &mut Cluster<Store>,
+        sim: &mut Sim,
         client: KvClient,
-        script: impl FnOnce(SimClerk) -> F,
+        script: impl FnOnce(SimClerk<C>) -> F,
     ) -> Job<T>
     where
         F: Future<Output = T> + Send + 'static,
@@ -109,12 +103,7 @@ impl KvClients {
     {
         let connection = self.connections.get(&client).expect("a client of this cluster").clone();
         let doing = script(SimClerk::new(self.journal.clone(), connection));
-        let job = Job::new();
-        let done = job.clone();
-        nodes.sim().within(client.host(), || {
-            tokio::spawn(async move { done.set(doing.await) });
-        });
-        job
+        Job::begin(sim, client.host(), doing)
     }
 }
 
@@ -129,8 +118,22 @@ impl<T> Clone for Job<T> {
 }
 
 impl<T> Job<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(None)))
+    }
+
+    /// Has a process that is up do something.
+    pub(crate) fn begin<F>(sim: &mut Sim, host: HostId, doing: F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let job = Self::new();
+        let done = job.clone();
+        sim.within(host, || {
+            tokio::spawn(async move { done.set(doing.await) });
+        });
+        job
     }
 
     /// Whether it is done, and the outcome has not been taken.
@@ -143,7 +146,7 @@ impl<T> Job<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(super) fn set(&self, outcome: T) {
+    pub(crate) fn set(&self, outcome: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 }

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv::{ClerkConfig, KvServer, ServerConfig, Store};
-use raft_core::{NodeId, Service};
+use kv::{Clerk, ClerkConfig, KvServer, ServerConfig, Store};
+use raft_core::{Address, NodeId, Service};
 
 use super::clerk::SimClerk;
-use super::client::{Job, KvClient, KvClients};
+use super::client::{Connection, Job, KvClient, KvClients, Open, caller};
 use super::journal::Journal;
 use super::model::{FeedModel, SharedModel};
 use super::replicas::Replicas;
@@ -66,7 +66,14 @@ impl KvCluster {
         nodes.watch_nodes(move |at, group| replicas.look(NodeId(at as u64 + 1), group));
         let trace = nodes.sim().trace().clone();
         let journal = Journal::new(Recorder::with_clock(move || trace.now()));
-        let clients = KvClients::new(config.cluster.wire, config.clerk, journal.clone());
+        let (wire, clerk) = (config.cluster.wire, config.clerk);
+        let open: Open<Clerk> = Box::new(move |process, endpoints| {
+            let (caller, mut config) = (caller(process, wire), clerk.clone());
+            config.seed = process.seed();
+            let clerk = Clerk::new(Arc::clone(&caller), endpoints, config);
+            Connection { caller, clerk }
+        });
+        let clients = KvClients::new(open, journal.clone());
         Self { nodes, clients, journal, model }
     }
 
@@ -93,15 +100,21 @@ impl KvCluster {
 
     /// A new client that knows these nodes, in this order. It may hear of the others.
     pub fn client_of(&mut self, known: &[usize]) -> KvClient {
-        self.clients.add(&mut self.nodes, known)
+        let known = self.addresses(known);
+        self.clients.add(self.nodes.sim(), &known)
     }
 
-    /// See [`KvClients::restart`].
+    fn addresses(&self, nodes: &[usize]) -> Vec<Address> {
+        nodes.iter().map(|at| address_of(self.nodes.id(*at))).collect()
+    }
+
+    /// See [`Clients::restart`](super::Clients::restart).
     pub fn restart_client(&mut self, client: KvClient, known: &[usize]) {
-        self.clients.restart(&mut self.nodes, client, known);
+        let known = self.addresses(known);
+        self.clients.restart(self.nodes.sim(), client, &known);
     }
 
-    /// See [`KvClients::spawn`].
+    /// See [`Clients::spawn`](super::Clients::spawn).
     ///
     /// # Panics
     /// When the client is of another cluster.
@@ -110,7 +123,7 @@ impl KvCluster {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        self.clients.spawn(&mut self.nodes, client, script)
+        self.clients.spawn(self.nodes.sim(), client, script)
     }
 
     /// Lets time pass until the job is done, at most `limit`, and takes its outcome.

@@ -7,8 +7,8 @@ use raft_core::LogIndex;
 
 use super::cluster::KvCluster;
 use super::effects::{changed, hash_of, index_of};
-use super::journal::Seen;
-use super::model::{StoreModel, print};
+use super::journal::{Journal, Seen};
+use super::model::{StoreModel, Truth, print};
 use super::replicas::check_whole;
 use super::resolve::resolve;
 use crate::checker::models::{Got, KvInput, KvModel, KvOutput};
@@ -81,20 +81,8 @@ impl KvCluster {
         let replicas = self.check_replicas()?;
         let history = self.history();
         let model = self.model.look();
-        check_answers(&history, &model)?;
-        check_effects(&history, &model)?;
+        check_history(&history, &self.journal, &*model)?;
         let state = self.journal.state();
-        for seen in &state.scans {
-            is_of_one_moment(seen, &model)?;
-        }
-        // One thread: tests run beside each other.
-        let limits = Limits { threads: std::num::NonZeroUsize::MIN, ..Limits::default() };
-        let resolved = resolve(&history, &model);
-        match check(&KvModel, &resolved, &limits) {
-            Verdict::Linearizable => {}
-            Verdict::Illegal(witness) => return Err(Wrong::Illegal(describe(&resolved, &witness))),
-            Verdict::Unknown(parts) => return Err(Wrong::Undecided(format!("{parts:?}"))),
-        }
         let (sessions_opened, sessions_ended) = model.sessions_so_far();
         Ok(Judged {
             operations: history.len(),
@@ -126,8 +114,29 @@ impl KvCluster {
     }
 }
 
+/// What clients asked and were told is so, and linearizable, by what the stores must be.
+pub(crate) fn check_history(
+    history: &History<KvInput, KvOutput>,
+    journal: &Journal,
+    truth: &impl Truth,
+) -> Result<(), Wrong> {
+    check_answers(history, truth)?;
+    check_effects(history, truth)?;
+    for seen in &journal.state().scans {
+        is_of_one_moment(seen, truth.of_part(seen.part))?;
+    }
+    // One thread: tests run beside each other.
+    let limits = Limits { threads: std::num::NonZeroUsize::MIN, ..Limits::default() };
+    let resolved = resolve(history, truth);
+    match check(&KvModel, &resolved, &limits) {
+        Verdict::Linearizable => Ok(()),
+        Verdict::Illegal(witness) => Err(Wrong::Illegal(describe(&resolved, &witness))),
+        Verdict::Unknown(parts) => Err(Wrong::Undecided(format!("{parts:?}"))),
+    }
+}
+
 /// What took effect was asked for, and not more often than that.
-fn check_effects(history: &History<KvInput, KvOutput>, model: &StoreModel) -> Result<(), Wrong> {
+fn check_effects(history: &History<KvInput, KvOutput>, truth: &impl Truth) -> Result<(), Wrong> {
     let mut asked: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, operation) in history.iter() {
         if operation.outcome.output().is_none_or(changed) {
@@ -135,7 +144,8 @@ fn check_effects(history: &History<KvInput, KvOutput>, model: &StoreModel) -> Re
         }
     }
     let mut done: BTreeMap<u64, (usize, &KvInput)> = BTreeMap::new();
-    for (input, _) in model.effects.values().flatten().filter(|(_, told)| changed(told)) {
+    let effects = truth.parts().flat_map(|model| model.effects.values().flatten());
+    for (input, _) in effects.filter(|(_, told)| changed(told)) {
         done.entry(hash_of(input)).or_insert((0, input)).0 += 1;
     }
     for (hash, (times, input)) in done {
@@ -149,11 +159,12 @@ fn check_effects(history: &History<KvInput, KvOutput>, model: &StoreModel) -> Re
 }
 
 /// What clients were told stands in the log.
-fn check_answers(history: &History<KvInput, KvOutput>, model: &StoreModel) -> Result<(), Wrong> {
+fn check_answers(history: &History<KvInput, KvOutput>, truth: &impl Truth) -> Result<(), Wrong> {
     for (_, operation) in history.iter() {
         let (input, Some(output)) = (&operation.input, operation.outcome.output()) else {
             continue;
         };
+        let model = truth.of_key(&input.key);
         let log = match (output, index_of(output)) {
             (KvOutput::Got(Got::Found { value, version: Some(version) }), _) => {
                 let changes = model.changes.get(&input.key);

@@ -31,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod calls;
 mod clerk;
 mod client;
 mod cluster;
@@ -44,9 +45,23 @@ mod resolve;
 mod sessions;
 mod swarm;
 
+pub use calls::{Calls, Part};
 pub use clerk::SimClerk;
-pub use client::{Job, KvClient, KvClients};
+pub use client::{Clients, Job, KvClient, KvClients};
 pub use cluster::{KvCluster, KvConfig};
 pub use judge::{Judged, Wrong};
 pub use load::{Crew, KvLoad, Patience};
 pub use swarm::{KvPlan, KvSuite};
+
+#[cfg(feature = "shardkv")]
+pub(crate) use calls::calls;
+#[cfg(feature = "shardkv")]
+pub(crate) use client::{Connection, Open, caller};
+#[cfg(feature = "shardkv")]
+pub(crate) use journal::Journal;
+#[cfg(feature = "shardkv")]
+pub(crate) use judge::check_history;
+#[cfg(feature = "shardkv")]
+pub(crate) use model::{StoreModel, Truth};
+#[cfg(feature = "shardkv")]
+pub(crate) use replicas::{check_whole, same};

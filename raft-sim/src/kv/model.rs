@@ -8,6 +8,7 @@ use kv::command::{self, Body, SessionId, Write};
 use kv::{Expect, Op, OpOutcome, StoreConfig};
 use raft_core::{Command, LogIndex};
 
+use super::calls::Part;
 use super::effects::{input_of, output_of};
 use super::sessions::{Sessions, Turn};
 use crate::checker::models::{KvInput, KvOutput};
@@ -16,46 +17,46 @@ use crate::watch::{At, Event, View};
 use crate::world::digest;
 
 /// What a value was: whether there was one, and its length and hash.
-pub(super) type Print = Option<(u64, u64)>;
+pub(crate) type Print = Option<(u64, u64)>;
 
-pub(super) fn print(value: &[u8]) -> Print {
+pub(crate) fn print(value: &[u8]) -> Print {
     Some((value.len() as u64, digest(value)))
 }
 
 /// A value and the index of the write that made it so.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Item {
-    pub(super) value: Vec<u8>,
-    pub(super) version: LogIndex,
+pub(crate) struct Item {
+    pub(crate) value: Vec<u8>,
+    pub(crate) version: LogIndex,
 }
 
 #[derive(Default)]
-pub(super) struct StoreModel {
+pub(crate) struct StoreModel {
     config: StoreConfig,
     /// The last command.
-    pub(super) last: LogIndex,
+    pub(crate) last: LogIndex,
     log_time: u64,
-    pub(super) items: BTreeMap<Bytes, Item>,
+    pub(crate) items: BTreeMap<Bytes, Item>,
     sessions: Sessions,
     /// What was decided at each index: the operations, as their client was told of them.
-    pub(super) effects: BTreeMap<LogIndex, Vec<(KvInput, KvOutput)>>,
+    pub(crate) effects: BTreeMap<LogIndex, Vec<(KvInput, KvOutput)>>,
     /// What each key was from an index on.
-    pub(super) changes: BTreeMap<Bytes, BTreeMap<LogIndex, Print>>,
+    pub(crate) changes: BTreeMap<Bytes, BTreeMap<LogIndex, Print>>,
     /// The keys that changed since somebody looked.
-    pub(super) touched: BTreeSet<Bytes>,
+    pub(crate) touched: BTreeSet<Bytes>,
 }
 
 impl StoreModel {
-    pub(super) fn new(config: StoreConfig) -> Self {
+    pub(crate) fn new(config: StoreConfig) -> Self {
         Self { config, ..Self::default() }
     }
 
-    pub(super) fn sessions(&self) -> usize {
+    pub(crate) fn sessions(&self) -> usize {
         self.sessions.len()
     }
 
     /// Sessions that were opened, and those of them that ended.
-    pub(super) fn sessions_so_far(&self) -> (u64, u64) {
+    pub(crate) fn sessions_so_far(&self) -> (u64, u64) {
         let opened = self.sessions.opened();
         (opened, opened - self.sessions.len() as u64)
     }
@@ -63,12 +64,14 @@ impl StoreModel {
     /// Does what a store does; a command that it was given before, on another node, changes nothing.
     fn apply(&mut self, command: &Command) -> Result<(), String> {
         let index = command.id.index;
-        if index <= self.last {
-            return Ok(());
-        }
+        if index <= self.last { Ok(()) } else { self.apply_at(index, &command.data) }
+    }
+
+    /// Does what a store does with its next command.
+    pub(crate) fn apply_at(&mut self, index: LogIndex, data: &[u8]) -> Result<(), String> {
         self.last = index;
         // What is no command at all is answered, and changes nothing.
-        let Ok(command) = command::read(&command.data) else { return Ok(()) };
+        let Ok(command) = command::read(data) else { return Ok(()) };
         self.log_time = self.log_time.max(command.stamp);
         self.sessions.expire(self.log_time);
         match command.body {
@@ -177,19 +180,40 @@ impl StoreModel {
     }
 }
 
+/// What the stores of a run must be: one model for each part.
+pub(crate) trait Truth {
+    fn parts(&self) -> impl Iterator<Item = &StoreModel>;
+    fn of_part(&self, part: Part) -> &StoreModel;
+    fn of_key(&self, key: &[u8]) -> &StoreModel;
+}
+
+impl Truth for StoreModel {
+    fn parts(&self) -> impl Iterator<Item = &StoreModel> {
+        std::iter::once(self)
+    }
+
+    fn of_part(&self, _: Part) -> &StoreModel {
+        self
+    }
+
+    fn of_key(&self, _: &[u8]) -> &StoreModel {
+        self
+    }
+}
+
 /// Gives a [`StoreModel`] what the nodes apply.
-pub(super) struct FeedModel(pub(super) SharedModel);
+pub(crate) struct FeedModel(pub(crate) SharedModel);
 
 /// The model, which the checks look at as well.
 #[derive(Clone)]
-pub(super) struct SharedModel(Arc<Mutex<StoreModel>>);
+pub(crate) struct SharedModel(Arc<Mutex<StoreModel>>);
 
 impl SharedModel {
-    pub(super) fn new(config: StoreConfig) -> Self {
+    pub(crate) fn new(config: StoreConfig) -> Self {
         Self(Arc::new(Mutex::new(StoreModel::new(config))))
     }
 
-    pub(super) fn look(&self) -> MutexGuard<'_, StoreModel> {
+    pub(crate) fn look(&self) -> MutexGuard<'_, StoreModel> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

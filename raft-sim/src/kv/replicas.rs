@@ -72,7 +72,7 @@ impl Replicas {
     }
 }
 
-fn same(model: &StoreModel, store: &Store, key: &Bytes) -> Result<(), String> {
+pub(crate) fn same(model: &StoreModel, store: &Store, key: &Bytes) -> Result<(), String> {
     let expected = model.items.get(key);
     let found = store.get(key);
     let equal = match (expected, found) {
@@ -92,7 +92,7 @@ fn same(model: &StoreModel, store: &Store, key: &Bytes) -> Result<(), String> {
 }
 
 /// Compares all of a state with what it must be.
-pub(super) fn check_whole(
+pub(crate) fn check_whole(
     model: &StoreModel,
     applied: LogIndex,
     store: &Store,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::effects::{changed, hash_of, index_of};
-use super::model::StoreModel;
+use super::model::Truth;
 use crate::checker::models::{KvInput, KvOutput};
 use crate::history::{History, Moment, OpId, Operation, Outcome};
 
@@ -23,10 +23,11 @@ struct Same<'a> {
 /// effect, they stay as they are.
 pub(super) fn resolve(
     history: &History<KvInput, KvOutput>,
-    model: &StoreModel,
+    truth: &impl Truth,
 ) -> History<KvInput, KvOutput> {
     let mut by_input: BTreeMap<u64, Same<'_>> = BTreeMap::new();
-    for (input, told) in model.effects.values().flatten().filter(|(_, told)| changed(told)) {
+    let effects = truth.parts().flat_map(|model| model.effects.values().flatten());
+    for (input, told) in effects.filter(|(_, told)| changed(told)) {
         by_input.entry(hash_of(input)).or_default().effects.push(told);
     }
     for (id, operation) in history.iter() {

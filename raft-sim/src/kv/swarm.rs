@@ -165,7 +165,7 @@ fn phases(
     let (seed, length) = (plan.setting.seed, plan.setting.safety);
     let (nodes, clients) = kv.parts();
     let mut ward = safety(nodes, &plan.faults, seed, length, tally, |nodes, now| {
-        crew.disturb(nodes, clients, now);
+        crew.disturb(nodes.sim(), clients, now);
     })?;
     serve(plan, kv, crew, &mut ward, tally)?;
     // Clients keep their connections; those that were killed have left some behind.
@@ -185,9 +185,10 @@ fn serve(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let mut dice = Dice::new(plan.setting.seed, "serve");
-    let absence = Absence::draw(plan.faults.minority, &mut dice, kv.nodes());
+    let absence = Absence::draw(plan.faults.minority, &mut dice, kv.nodes(), ward);
     absence.begin(kv.nodes_mut(), ward, tally);
-    crew.calm(kv);
+    let (nodes, clients) = kv.parts();
+    crew.calm(nodes.sim(), clients);
     let more = if plan.setting.wire == Wire::Streams { STREAMS_MORE } else { Duration::ZERO };
     let until = kv.nodes_mut().sim().now() + CALLS_MAX + more;
     while !crew.is_done() {

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use raft_core::StateMachine;
-
 use super::dice::Dice;
 use super::faults::note;
+use super::nodes::Nodes;
 use super::tally::Tally;
 use super::ward::Ward;
-use crate::cluster::Cluster;
 use crate::net::HostId;
 
 /// How a minority takes no part when the other faults have ended.
@@ -35,21 +33,32 @@ pub struct Absence {
 }
 
 impl Absence {
-    /// Some minority, with the leader in it as often as not; or nobody.
-    pub fn draw<S: StateMachine>(
+    /// Some minority of each group, with its leader in it as often as not; or nobody. Those that are gone for ever are
+    /// a part of the minority already.
+    pub fn draw<C: Nodes>(
         minority: Option<Minority>,
         dice: &mut Dice,
-        cluster: &Cluster<S>,
+        cluster: &C,
+        ward: &Ward,
     ) -> Self {
-        let most = (cluster.len() - 1) / 2;
-        let Some(how) = minority.filter(|_| most > 0) else {
+        let Some(how) = minority else {
             return Self { how: Minority::Down, nodes: BTreeSet::new() };
         };
-        let count = 1 + dice.index(most);
-        let leader = cluster.leader().filter(|_| dice.percent(50));
-        let order = dice.shuffled(cluster.len());
-        let nodes = leader.into_iter().chain(order.into_iter().filter(|at| Some(*at) != leader));
-        Self { how, nodes: nodes.take(count).collect() }
+        let mut absent = BTreeSet::new();
+        for (number, group) in cluster.groups().iter().enumerate() {
+            let is_there = |at: &usize| !ward.has_lost(*at);
+            let there = group.iter().filter(|at| is_there(at)).count();
+            let most = ((group.len() - 1) / 2).saturating_sub(group.len() - there);
+            if most == 0 {
+                continue;
+            }
+            let count = 1 + dice.index(most);
+            let leader = cluster.leader_of(number).filter(|_| dice.percent(50));
+            let order = dice.shuffled(group.len()).into_iter().map(|at| group[at]).filter(is_there);
+            let nodes = leader.into_iter().chain(order.filter(|at| Some(*at) != leader));
+            absent.extend(nodes.take(count));
+        }
+        Self { how, nodes: absent }
     }
 
     /// Whether anybody is absent.
@@ -63,12 +72,7 @@ impl Absence {
     }
 
     /// Starts every node that is to run, and cuts the links of those that are deaf or mute.
-    pub fn begin<S: StateMachine>(
-        &self,
-        cluster: &mut Cluster<S>,
-        ward: &mut Ward,
-        tally: &mut Tally,
-    ) {
+    pub fn begin<C: Nodes>(&self, cluster: &mut C, ward: &mut Ward, tally: &mut Tally) {
         let down = if self.how == Minority::Down { self.nodes.clone() } else { BTreeSet::new() };
         ward.discharge(cluster, tally, &down);
         if !self.is_any() {
@@ -93,12 +97,7 @@ impl Absence {
     }
 
     /// Everybody takes part again.
-    pub fn end<S: StateMachine>(
-        &self,
-        cluster: &mut Cluster<S>,
-        ward: &mut Ward,
-        tally: &mut Tally,
-    ) {
+    pub fn end<C: Nodes>(&self, cluster: &mut C, ward: &mut Ward, tally: &mut Tally) {
         cluster.net().heal();
         ward.discharge(cluster, tally, &BTreeSet::new());
     }

@@ -73,14 +73,14 @@ impl Liveness {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let mut dice = Dice::new(setting.seed, "liveness");
-        let absence = Absence::draw(self.minority, &mut dice, cluster);
+        let absence = Absence::draw(self.minority, &mut dice, cluster, ward);
         absence.begin(cluster, ward, tally);
         let mut living = Living { cluster, ward, tally };
         self.serve(&mut living, |at| !absence.has(at))?;
         self.steady(&mut living)?;
         if absence.is_any() {
             let Living { cluster, ward, tally } = &mut living;
-            absence.end(cluster, ward, tally);
+            absence.end(*cluster, ward, tally);
             self.serve(&mut living, |_| true)?;
         }
         self.converge(&mut living)?;

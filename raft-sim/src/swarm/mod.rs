@@ -19,6 +19,7 @@ mod dice;
 mod faults;
 mod liveness;
 mod minimise;
+mod nodes;
 mod safety;
 mod setting;
 mod suite;
@@ -34,8 +35,11 @@ pub use self::faults::{
 };
 pub use self::liveness::Liveness;
 pub use self::minimise::{Minimised, minimise};
+pub use self::nodes::Nodes;
 pub use self::safety::{check, safety};
 pub use self::setting::{Queues, Setting};
 pub use self::suite::{Failure, Floor, Outcome, Planned, Recording, Scale, Suite};
 pub use self::tally::Tally;
 pub use self::ward::{End, Ward};
+#[cfg(feature = "shardkv")]
+pub(crate) use self::{faults::Nemesis, safety::safety_with};

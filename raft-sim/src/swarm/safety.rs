@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::faults::{Faults, Nemeses, Scene};
+use super::nodes::Nodes;
 use super::suite::Failure;
 use super::tally::Tally;
 use super::ward::Ward;
-use crate::cluster::Cluster;
 
 /// How often the load is asked for more, and what must hold is looked at, at the least.
 const STEP: Duration = Duration::from_millis(20);
@@ -19,7 +17,7 @@ const EVENTS_MAX: u64 = 50_000_000;
 ///
 /// # Errors
 /// What was.
-pub fn check<S: StateMachine>(cluster: &mut Cluster<S>) -> Result<(), Failure> {
+pub fn check<C: Nodes>(cluster: &mut C) -> Result<(), Failure> {
     cluster.watch().verdict()?;
     let events = cluster.sim().trace().events();
     if events > EVENTS_MAX {
@@ -34,15 +32,27 @@ pub fn check<S: StateMachine>(cluster: &mut Cluster<S>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn safety<S: StateMachine>(
-    cluster: &mut Cluster<S>,
+pub fn safety<C: Nodes>(
+    cluster: &mut C,
     faults: &Faults,
     seed: u64,
     length: Duration,
     tally: &mut Tally,
-    mut load: impl FnMut(&mut Cluster<S>, Duration),
+    load: impl FnMut(&mut C, Duration),
 ) -> Result<Ward, Failure> {
-    let (mut nemeses, mut ward) = (Nemeses::new(faults, seed), Ward::new(seed));
+    safety_with(cluster, Nemeses::new(faults, seed), seed, length, tally, load)
+}
+
+/// The same, with these at work.
+pub(crate) fn safety_with<C: Nodes>(
+    cluster: &mut C,
+    mut nemeses: Nemeses<C>,
+    seed: u64,
+    length: Duration,
+    tally: &mut Tally,
+    mut load: impl FnMut(&mut C, Duration),
+) -> Result<Ward, Failure> {
+    let mut ward = Ward::new(seed);
     let end = cluster.sim().now() + length;
     loop {
         let now = cluster.sim().now();
@@ -54,7 +64,7 @@ pub fn safety<S: StateMachine>(
         load(cluster, now);
         let next = [nemeses.next(), ward.next()].into_iter().flatten().fold(end, Duration::min);
         let step = next.saturating_sub(now).clamp(Duration::from_millis(1), STEP);
-        cluster.run_for(step);
+        cluster.sim().run_for(step);
         check(cluster)?;
     }
     nemeses.stop(&mut Scene { cluster, ward: &mut ward, tally });

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::minimise::{Minimised, minimise};
+use super::nodes::Nodes;
 use super::tally::Tally;
-use crate::cluster::Cluster;
 use crate::watch::Violation;
 
 /// How long runs are.
@@ -79,11 +77,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What a run of a cluster comes to, with the faults that were counted while it ran; those that links and
+    /// What a run comes to, with the faults that were counted while it ran; those that links and
     /// disks count themselves are added.
-    pub fn of<S: StateMachine>(
+    pub fn of<C: Nodes>(
         seed: u64,
-        cluster: &mut Cluster<S>,
+        cluster: &mut C,
         mut faults: Tally,
         verdict: Result<(), Failure>,
     ) -> Self {

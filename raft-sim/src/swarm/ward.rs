@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::dice::{Dice, Span, millis};
 use super::faults::note;
+use super::nodes::Nodes;
 use super::{Failure, Tally};
-use crate::cluster::Cluster;
 use crate::disk::Keep;
 
 /// How a node ends.
@@ -22,7 +20,7 @@ pub enum End {
 
 impl End {
     /// Any of them.
-    pub(super) fn draw(dice: &mut Dice) -> Self {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
         dice.pick(&[
             Self::Kill,
             Self::PowerLoss(Keep::Nothing),
@@ -56,6 +54,9 @@ pub struct Ward {
     excused: BTreeSet<usize>,
     /// Nodes that stay down.
     resting: BTreeSet<usize>,
+    /// Nodes that have lost their disks: they never come back under their names, because they would have forgotten
+    /// what they have promised.
+    lost: BTreeSet<usize>,
 }
 
 /// How long a node that went down by itself stays down.
@@ -73,13 +74,28 @@ impl Ward {
             armed: BTreeSet::new(),
             excused: BTreeSet::new(),
             resting: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 
+    /// A node's disk is gone, and so is the node, for ever.
+    #[cfg(feature = "shardkv")]
+    pub(crate) fn lose<C: Nodes>(&mut self, cluster: &mut C, tally: &mut Tally, at: usize) {
+        note(cluster, tally, "disk lost", Some(at));
+        cluster.kill(at);
+        self.due.remove(&at);
+        self.lost.insert(at);
+    }
+
+    /// Whether a node's disk is gone.
+    pub fn has_lost(&self, at: usize) -> bool {
+        self.lost.contains(&at)
+    }
+
     /// Takes a node down for so long; nothing happens to one that is down.
-    pub fn take_down<S: StateMachine>(
+    pub fn take_down<C: Nodes>(
         &mut self,
-        cluster: &mut Cluster<S>,
+        cluster: &mut C,
         tally: &mut Tally,
         at: usize,
         end: End,
@@ -95,14 +111,14 @@ impl Ward {
         self.due.insert(at, until);
     }
 
-    fn end<S: StateMachine>(&mut self, cluster: &mut Cluster<S>, at: usize, end: End) {
+    fn end<C: Nodes>(&mut self, cluster: &mut C, at: usize, end: End) {
         match end {
             End::Kill => cluster.kill(at),
             End::PowerLoss(keep) => cluster.power_loss(at, keep),
         }
     }
 
-    fn learn_points<S: StateMachine>(&mut self, cluster: &mut Cluster<S>, at: usize) {
+    fn learn_points<C: Nodes>(&mut self, cluster: &mut C, at: usize) {
         let host = cluster.host(at);
         for (effect, count) in cluster.sim().reached(host) {
             let known = self.points.entry(effect).or_default();
@@ -134,13 +150,12 @@ impl Ward {
     ///
     /// # Errors
     /// When a node stopped for no reason that was given to it.
-    pub fn visit<S: StateMachine>(
-        &mut self,
-        cluster: &mut Cluster<S>,
-        tally: &mut Tally,
-    ) -> Result<(), Failure> {
+    pub fn visit<C: Nodes>(&mut self, cluster: &mut C, tally: &mut Tally) -> Result<(), Failure> {
         let now = cluster.sim().now();
-        for at in (0..cluster.len()).filter(|at| !self.resting.contains(at)).collect::<Vec<_>>() {
+        for at in (0..cluster.len())
+            .filter(|at| !self.resting.contains(at) && !self.lost.contains(at))
+            .collect::<Vec<_>>()
+        {
             if cluster.is_up(at) {
                 if let Some(reason) = cluster.stopped(at) {
                     self.stopped(cluster, tally, at, &reason)?;
@@ -164,9 +179,9 @@ impl Ward {
         Ok(())
     }
 
-    fn stopped<S: StateMachine>(
+    fn stopped<C: Nodes>(
         &mut self,
-        cluster: &mut Cluster<S>,
+        cluster: &mut C,
         tally: &mut Tally,
         at: usize,
         reason: &str,
@@ -190,7 +205,7 @@ impl Ward {
         Ok(())
     }
 
-    fn start<S: StateMachine>(&mut self, cluster: &mut Cluster<S>, tally: &mut Tally, at: usize) {
+    fn start<C: Nodes>(&mut self, cluster: &mut C, tally: &mut Tally, at: usize) {
         self.due.remove(&at);
         if self.armed.remove(&at) && !self.points.is_empty() {
             let names: Vec<&String> = self.points.keys().collect();
@@ -205,9 +220,9 @@ impl Ward {
     }
 
     /// Nothing is taken down any more: starts all nodes at once, but for those in `without`, which end.
-    pub fn discharge<S: StateMachine>(
+    pub fn discharge<C: Nodes>(
         &mut self,
-        cluster: &mut Cluster<S>,
+        cluster: &mut C,
         tally: &mut Tally,
         without: &BTreeSet<usize>,
     ) {
@@ -217,7 +232,7 @@ impl Ward {
         for at in 0..cluster.len() {
             let host = cluster.host(at);
             cluster.sim().disarm(host);
-            if without.contains(&at) {
+            if without.contains(&at) || self.lost.contains(&at) {
                 cluster.kill(at);
             } else if !cluster.is_up(at) {
                 self.start(cluster, tally, at);

@@ -16,13 +16,13 @@ pub(crate) use setup::listed;
 use std::sync::Arc;
 
 use kv::{KvServer, ServerConfig, Store};
+use raft_core::node::watch;
 use raft_core::node::{Node, NodeConfig, StopReason};
 use raft_core::{
     Address, ClusterId, GroupId, Incarnation, NodeId, RoleChange, Service, Storage, StorageError,
 };
 use raft_storage::{DirectoryOrigin, FileDisk, Identity, Wal, WalOptions};
 use raft_transport::{TcpConfig, TcpTransport};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::client::entropy;

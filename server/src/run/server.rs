@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use raft_core::node::watch;
 use raft_core::{NodeId, Role, RoleChange};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, HostPort};

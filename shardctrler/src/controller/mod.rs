@@ -17,8 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kv::command::{SessionId, Ticket};
 use kv::{CommandError, rpc};
+use raft_core::node::watch;
 use raft_core::{Command, LogIndex, Restore, SnapshotSource, StateMachine};
-use tokio::sync::watch;
 
 use crate::change::Change;
 use crate::codec::chain;

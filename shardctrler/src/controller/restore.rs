@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kv::command::SessionId;
 use kv::rpc;
+use raft_core::node::watch;
 use raft_core::{LogIndex, Restore, RestoreError};
-use tokio::sync::watch;
 
 use super::history::History;
 use super::sessions::{SESSION_WINDOW, Session};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft_core::node::watch;
 use raft_core::node::{GroupStatus, ProposalError, QueryError};
 use raft_core::{Address, LogId, NodeId, RoleChange, Service};
 use raft_sim::cluster::{Wire, address_of};
@@ -15,7 +16,6 @@ use shardctrler::{
     Change, Clerk, ClerkConfig, ConfigNumber, Configuration, Controller, ControllerServer, Limits,
     Output, Replica, ServerConfig,
 };
-use tokio::sync::watch;
 
 use super::judge::{Judge, Watched};
 use crate::common::log::settings;

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use raft_core::node::watch;
 use raft_core::node::{Group, GroupStatus, ProposalError, QueryError};
 use raft_core::{LogId, RoleChange, StateMachine};
-use tokio::sync::watch;
 
 use crate::refusal::Output;
 use crate::store::ShardStore;

@@ -22,9 +22,9 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use kv::StoreConfig;
 use kv::rpc::Elsewhere;
+use raft_core::node::watch;
 use raft_core::{ClusterId, GroupId, Restore, SnapshotSource, StateMachine};
 use shardctrler::{ConfigNumber, Configuration, ShardId};
-use tokio::sync::watch;
 
 use crate::command::{self, Command};
 use crate::refusal::Output;

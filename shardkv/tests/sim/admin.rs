@@ -3,10 +3,10 @@
 use std::future::Future;
 
 use raft_core::GroupId;
-use shardctrler::{Change, ConfigNumber, Configuration, Group, ShardId};
+use shardctrler::{Change, ConfigNumber, Configuration, ShardId};
 
-use super::fleet::{World, servers};
-use super::setup::{Job, MS, SECOND};
+use super::fleet::World;
+use super::setup::SECOND;
 
 impl World {
     /// Does something with the controller.
@@ -15,20 +15,8 @@ impl World {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let job = self.begin_admin(call);
+        let job = self.cluster.operate(call);
         self.finish(&job)
-    }
-
-    pub fn begin_admin<T, F>(&mut self, call: impl FnOnce(shardctrler::Clerk) -> F) -> Job<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        let (host, clerk) = self.admin.clone().expect("made at once");
-        let job = Job::new();
-        let (tell, task) = (job.share(), call(clerk));
-        self.sim.within(host, || tokio::spawn(async move { tell.set(task.await) }));
-        job
     }
 
     pub fn change(&mut self, change: Change) -> ConfigNumber {
@@ -36,16 +24,18 @@ impl World {
     }
 
     pub fn join(&mut self, groups: &[u64]) -> ConfigNumber {
-        let group = |id: &u64| (GroupId(*id), Group::new(servers(*id)));
-        self.change(Change::Join(groups.iter().map(group).collect()))
+        let change = self.cluster.joining(groups.iter().copied().map(GroupId));
+        self.change(change)
     }
 
     pub fn leave(&mut self, groups: &[u64]) -> ConfigNumber {
-        self.change(Change::Leave(groups.iter().map(|id| GroupId(*id)).collect()))
+        let change = self.cluster.leaving(groups.iter().copied().map(GroupId));
+        self.change(change)
     }
 
     pub fn move_shard(&mut self, shard: u16, to: u64) -> ConfigNumber {
-        self.change(Change::Move { shard: ShardId(shard), to: GroupId(to) })
+        let change = self.cluster.moving(ShardId(shard), GroupId(to));
+        self.change(change)
     }
 
     pub fn newest(&mut self) -> Configuration {
@@ -54,26 +44,17 @@ impl World {
 
     /// Waits until these groups have reached the configuration and everything is where it belongs.
     pub fn settle(&mut self, groups: &[u64], number: ConfigNumber) {
-        let until = self.sim.now() + 60 * SECOND;
-        while !groups.iter().all(|group| self.is_settled(*group, number)) {
-            assert!(self.sim.now() < until, "not settled:\n{}", self.describe());
-            self.run_for(20 * MS);
-        }
+        let groups: Vec<GroupId> = groups.iter().copied().map(GroupId).collect();
+        let settled = self.cluster.settle(60 * SECOND, &groups, number);
+        self.check();
+        settled.unwrap_or_else(|unsettled| panic!("{unsettled}"));
     }
 
     pub fn is_settled(&self, group: u64, number: ConfigNumber) -> bool {
-        self.peek(group, |store| store.number() >= number && store.is_settled()).unwrap_or(false)
+        self.cluster.is_settled(GroupId(group), number)
     }
 
     pub fn describe(&self) -> String {
-        let mut lines = Vec::new();
-        for group in self.groups.keys() {
-            lines.push(format!("group {group}, leader {:?}:", self.leader(*group)));
-            self.peek(*group, |store| {
-                lines.push(format!("  {:?}", store.number()));
-                lines.extend(store.shard_states().iter().map(|state| format!("  {state:?}")));
-            });
-        }
-        lines.join("\n")
+        self.cluster.describe()
     }
 }

@@ -1,16 +1,18 @@
 //! What clients see of groups that come, go and do not answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kv::rpc::{self, Answer, Fault, Read};
 use kv::{ClerkError, Op, Scan};
 use raft_core::{Address, Caller};
 use raft_sim::net::{Kind, Verdict};
+use raft_transport::GroupCaller;
 use shardctrler::ShardId;
 use shardkv::{MoveStep, Refusal};
 
-use super::fleet::{World, servers};
+use super::fleet::World;
 use super::load::{Appenders, check, fill};
 use super::setup::{MS, SECOND, seeds};
 
@@ -67,16 +69,17 @@ fn rejection_5a() {
         world.settle(&[1, 2], number);
         fill(&mut world, &client, 10, 5);
         let config = world.newest();
-        let host = world.sim.add_host("stranger");
+        let host = world.sim().add_host("stranger");
         let answers = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let (tell, asked) = (answers.clone(), config.clone());
-        world.sim.start(host, move |process| async move {
-            let caller = process.caller();
+        let servers = world.servers(1);
+        world.sim().start(host, move |process| async move {
+            let caller = GroupCaller::new(Arc::new(process.caller()));
             for key in 0..10 {
-                for address in servers(1).into_values() {
+                for address in servers.values() {
                     let key = key.to_string();
                     let shard = asked.shard_of(key.as_bytes());
-                    let reply = get(&caller, &address, shard, &key).await;
+                    let reply = get(&caller, address, shard, &key).await;
                     if let Some(found) = reply {
                         tell.lock().expect("whole").push((key, found));
                     }
@@ -170,7 +173,7 @@ fn pause(setup: super::setup::Setup, keys: usize) -> Duration {
     });
     world.finish(&job);
     let number = world.change(shardctrler::Change::Join(
-        [(raft_core::GroupId(2), shardctrler::Group::new(servers(2)))].into(),
+        [(raft_core::GroupId(2), shardctrler::Group::new(world.servers(2)))].into(),
     ));
     world.settle(&[1, 2], number);
     let owner = world.newest().owner(shard).expect("owned").0;
@@ -193,10 +196,10 @@ fn pause(setup: super::setup::Setup, keys: usize) -> Duration {
         }));
     }
     world.run_for(SECOND);
-    let before = world.judge.count(MoveStep::Walking);
+    let before = world.steps(MoveStep::Walking);
     let number = world.move_shard(shard.0, 3 - owner);
     world.settle(&[1, 2], number);
-    let chunks = world.judge.count(MoveStep::Walking) - before;
+    let chunks = world.steps(MoveStep::Walking) - before;
     assert!(chunks as usize >= keys * 64 / (64 << 10), "{chunks} chunks");
     world.run_for(SECOND);
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -231,7 +234,7 @@ fn late_chunks_of_a_leader_that_leads_no_more_do_no_harm() {
         let mut rng = world.rng.fork();
         let groups: Vec<_> = (1..=2).flat_map(|g| (0..3).map(move |n| (g, n))).collect();
         let hosts: Vec<_> = groups.into_iter().map(|(g, n)| world.host(g, n)).collect();
-        world.sim.net().set_filter(move |letter| {
+        world.sim().net().set_filter(move |letter| {
             let between = hosts.contains(&letter.from) && hosts.contains(&letter.to);
             let transfer = matches!(letter.kind, Kind::Request | Kind::Reply) && between;
             match transfer && rng.u32(0..3) == 0 {
@@ -244,9 +247,9 @@ fn late_chunks_of_a_leader_that_leads_no_more_do_no_harm() {
             world.run_for(100 * MS);
             if let Some(leader) = world.leader(1 + round % 2) {
                 let host = world.host(1 + round % 2, leader);
-                world.sim.pause(host);
+                world.sim().pause(host);
                 world.run_for(SECOND);
-                world.sim.resume(host);
+                world.sim().resume(host);
             }
             world.settle(&[1, 2], number);
         }

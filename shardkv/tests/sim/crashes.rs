@@ -29,16 +29,18 @@ fn crash_at(setup: Setup, step: MoveStep, who: Who) {
         for n in 0..3 {
             let host = world.host(group, n);
             world.kill(group, n);
-            world.sim.crash_at(host, &effect, 1 + world.setup.seed % 2);
+            let nth = 1 + world.setup.seed % 2;
+            world.sim().crash_at(host, &effect, nth);
             world.restart(group, n);
         }
     }
     // All clients are at work again.
     world.run_for(3 * SECOND);
     let number = world.join(&[2]);
-    let until = world.sim.now() + 20 * SECOND;
+    let until = world.sim().now() + 20 * SECOND;
     let mut crashed = 0;
-    while world.sim.now() < until && !(world.is_settled(1, number) && world.is_settled(2, number)) {
+    while world.sim().now() < until && !(world.is_settled(1, number) && world.is_settled(2, number))
+    {
         world.run_for(10 * MS);
         let dead: Vec<_> = [1, 2]
             .into_iter()
@@ -52,7 +54,7 @@ fn crash_at(setup: Setup, step: MoveStep, who: Who) {
         for group in [1, 2] {
             (0..3).for_each(|n| {
                 let host = world.host(group, n);
-                world.sim.disarm(host);
+                world.sim().disarm(host);
             });
             if who == Who::Everybody {
                 (0..3).for_each(|n| world.power_loss(group, n));

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use raft_sim::kv::Job;
+
 use super::fleet::World;
-use super::setup::{Job, MS, SECOND, many_seeds, seeds};
+use super::setup::{MS, SECOND, many_seeds, seeds};
 
 /// Clients that read, put, append and delete the same keys, so many times each.
 pub fn mixed(world: &mut World, clients: usize, keys: usize, rounds: usize) -> Vec<Job<()>> {
@@ -55,26 +57,26 @@ fn disturb(world: &mut World, group: u64, n: usize) {
         0 => world.power_loss(group, n),
         1 => world.power_loss(group, leader),
         2 => (0..3).for_each(|n| world.power_loss(group, n)),
-        3 => world.sim.net().isolate(host),
+        3 => world.sim().net().isolate(host),
         // It hears and is not heard.
-        4 => world.sim.net().cut(host, other),
+        4 => world.sim().net().cut(host, other),
         5 => {
             let leader = world.host(group, leader);
-            world.sim.pause(leader);
+            world.sim().pause(leader);
         }
         6 => world.kill_controller(n),
         7 => (0..3).for_each(|n| world.kill_controller(n)),
         8 => {
             let rate = world.rng.u32(800..1200);
-            world.sim.set_rate(host, rate);
+            world.sim().set_rate(host, rate);
         }
         9 => {
             // Two groups that cannot reach each other.
             let (these, those) = (group, 1 + group % 3);
             for (a, b) in (0..9).map(|n| (n / 3, n % 3)) {
                 let (a, b) = (world.host(these, a), world.host(those, b));
-                world.sim.net().cut(a, b);
-                world.sim.net().cut(b, a);
+                world.sim().net().cut(a, b);
+                world.sim().net().cut(b, a);
             }
         }
         _ => {}
@@ -82,11 +84,11 @@ fn disturb(world: &mut World, group: u64, n: usize) {
 }
 
 fn mend(world: &mut World, group: u64) {
-    world.sim.net().heal();
+    world.sim().net().heal();
     for n in 0..3 {
         let host = world.host(group, n);
-        world.sim.resume(host);
-        world.sim.set_rate(host, 1000);
+        world.sim().resume(host);
+        world.sim().set_rate(host, 1000);
         if !world.is_up(group, n) {
             world.restart(group, n);
         }
@@ -115,7 +117,7 @@ fn what_clients_are_told_is_linearizable_whatever_moves_and_dies() {
         let number = world.newest().number();
         world.settle(&[1, 2, 3], number);
         assert!(world.judge() > 200);
-        assert!(world.judge.keys_moved() > 0, "nothing has moved");
+        assert!(world.cluster.happened().count("keys moved") > 0, "nothing has moved");
     });
 }
 
@@ -133,23 +135,23 @@ fn a_move_ends_under_sustained_writes_and_does_not_stop_them() {
         world.join(&[1]);
         let client = world.client();
         let shard = world.newest().shard_of(b"{hot}0");
-        let job = world.begin(&client, |client| async move {
+        let job = world.begin(&client, |mut client| async move {
             for key in 0..60 {
                 let value = [b'x'; 200];
-                client.clerk.put(format!("{{hot}}{key}").as_bytes(), &value).await.expect("put");
+                client.put(format!("{{hot}}{key}"), value).await.expect("put");
             }
         });
         world.finish(&job);
         let mut jobs = Vec::new();
         for writer in 0..8 {
             let (client, mut rng) = (world.client(), world.rng.fork());
-            jobs.push(world.begin(&client, |client| async move {
+            jobs.push(world.begin(&client, |mut client| async move {
                 let mut longest = Duration::ZERO;
                 for _ in 0..400 {
                     let key = format!("{{hot}}{}", rng.u32(0..60));
                     let begun = tokio::time::Instant::now();
                     let value = [b'0' + writer; 200];
-                    client.clerk.put(key.as_bytes(), &value).await.expect("put");
+                    client.put(&key, value).await.expect("put");
                     longest = longest.max(begun.elapsed());
                     tokio::time::sleep(5 * MS).await;
                 }
@@ -158,7 +160,7 @@ fn a_move_ends_under_sustained_writes_and_does_not_stop_them() {
         }
         world.run_for(500 * MS);
         world.change(shardctrler::Change::Join(
-            [(raft_core::GroupId(2), shardctrler::Group::new(super::fleet::servers(2)))].into(),
+            [(raft_core::GroupId(2), shardctrler::Group::new(world.servers(2)))].into(),
         ));
         let number = world.move_shard(shard.0, 2);
         world.settle(&[1, 2], number);

@@ -218,8 +218,8 @@ fn concurrent3_4b() {
         world.join(&[1]);
         let values = fill(&mut world, &client, 10, 1);
         let appenders = Appenders::start(&mut world, &values, Duration::ZERO);
-        let until = world.sim.now() + 12 * SECOND;
-        while world.sim.now() < until {
+        let until = world.sim().now() + 12 * SECOND;
+        while world.sim().now() < until {
             world.join(&[2]);
             world.join(&[3]);
             rest(&mut world, 900);

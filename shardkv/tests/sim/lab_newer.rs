@@ -32,9 +32,9 @@ fn moves_wait_for_a_group_that_is_down_and_end_when_it_is_back() {
             }
         }
         world.restart_group(1);
-        let since = world.sim.now();
+        let since = world.sim().now();
         world.settle(&[1, 2, 3], number);
-        assert!(world.sim.now() - since < 4 * SECOND, "it took too long");
+        assert!(world.sim().now() - since < 4 * SECOND, "it took too long");
         check(&mut world, &client, &values);
         world.judge();
     });
@@ -59,14 +59,14 @@ fn shards_that_do_not_move_notice_nothing() {
         };
         let keys: Vec<String> = (0..60).filter(stays).map(|key| key.to_string()).collect();
         assert!(!keys.is_empty());
-        let until = world.sim.now() + 4 * SECOND;
+        let until = world.sim().now() + 4 * SECOND;
         let (mut gets, mut longest) = (0, MS);
-        while world.sim.now() < until && !world.is_settled(1, number) {
+        while world.sim().now() < until && !world.is_settled(1, number) {
             for key in keys.clone() {
-                let begun = world.sim.now();
+                let begun = world.sim().now();
                 let found = world.ask(&client, |mut client| async move { client.get(key).await });
                 assert!(found.expect("answered").is_some());
-                longest = longest.max(world.sim.now() - begun);
+                longest = longest.max(world.sim().now() - begun);
                 gets += 1;
             }
         }
@@ -106,9 +106,7 @@ fn what_has_moved_takes_no_room() {
         for group in 1..=3 {
             // Entries without an effect, so that each takes its last snapshot.
             for _ in 0..3 {
-                if let Some(leader) = world.leader(group).and_then(|n| world.group(group, n)) {
-                    drop(leader.propose(vec![0; 3_000].into()));
-                }
+                world.propose(group, vec![0; 3_000]);
                 world.run_for(300 * MS);
             }
         }

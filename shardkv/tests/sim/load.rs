@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::client::SimClient;
+use raft_sim::kv::{Job, KvClient};
+
 use super::fleet::World;
-use super::setup::Job;
 
 /// Clients that append to keys of their own until they are told to stop.
 pub struct Appenders {
@@ -15,7 +15,7 @@ pub struct Appenders {
 }
 
 /// Puts a first value to each key, and returns what each has.
-pub fn fill(world: &mut World, client: &SimClient, keys: usize, length: usize) -> Vec<String> {
+pub fn fill(world: &mut World, client: &KvClient, keys: usize, length: usize) -> Vec<String> {
     let mut rng = world.rng.fork();
     let mut values = Vec::new();
     for key in 0..keys {
@@ -33,7 +33,7 @@ pub fn text(rng: &mut fastrand::Rng, length: usize) -> String {
 }
 
 /// Each key has this value.
-pub fn check(world: &mut World, client: &SimClient, values: &[String]) {
+pub fn check(world: &mut World, client: &KvClient, values: &[String]) {
     for (key, value) in values.iter().enumerate() {
         let found =
             world.ask(client, |mut client| async move { client.get(key.to_string()).await });
@@ -42,7 +42,7 @@ pub fn check(world: &mut World, client: &SimClient, values: &[String]) {
 }
 
 /// Appends to each key.
-pub fn append(world: &mut World, client: &SimClient, values: &mut [String], length: usize) {
+pub fn append(world: &mut World, client: &KvClient, values: &mut [String], length: usize) {
     let mut rng = world.rng.fork();
     for (key, value) in values.iter_mut().enumerate() {
         let more = text(&mut rng, length);

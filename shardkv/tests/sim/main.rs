@@ -3,17 +3,14 @@
 #![allow(unreachable_pub, reason = "the modules of one test")]
 
 mod admin;
-mod boot;
 mod client;
 mod clients;
 mod crashes;
 mod faults;
 mod fleet;
-mod judge;
 mod lab_4b;
 mod lab_4b_hard;
 mod lab_newer;
 mod load;
-mod node;
 mod setup;
 mod together;

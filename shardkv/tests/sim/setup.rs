@@ -1,7 +1,8 @@
 //! [`Setup`]: what a world is like; seeds, and jobs of clients.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use raft_sim::shardkv::Layout;
 
 pub const MS: Duration = Duration::from_millis(1);
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -11,7 +12,7 @@ pub const SECOND: Duration = Duration::from_secs(1);
 pub struct Setup {
     pub seed: u64,
     pub groups: u64,
-    pub shards: u16,
+    pub layout: Layout,
     /// The labs' `maxraftstate`.
     pub limit: Option<u64>,
     pub unreliable: bool,
@@ -33,8 +34,8 @@ impl Setup {
         server.transfer.calls.attempt_timeout = SECOND;
         server.transfer.calls.backoff_max = 100 * MS;
         let streams = seed % 4 == 3;
-        let (groups, shards, limit, unreliable) = (3, 10, None, false);
-        Self { seed, groups, shards, limit, unreliable, streams, server, clerk }
+        let (groups, layout, limit, unreliable) = (3, Layout::Apart, None, false);
+        Self { seed, groups, layout, limit, unreliable, streams, server, clerk }
     }
 
     pub fn limit(self, bytes: u64) -> Self {
@@ -75,30 +76,5 @@ pub fn many_seeds(count: u64, scenario: impl Fn(Setup)) {
     for seed in chosen.as_deref().map_or(0..count, range) {
         let _seed = Seed(seed);
         scenario(Setup::new(seed));
-    }
-}
-
-/// Something that a client does, and what comes out of it.
-pub struct Job<T>(Arc<Mutex<Option<T>>>);
-
-impl<T> Job<T> {
-    pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(None)))
-    }
-
-    pub fn share(&self) -> Self {
-        Self(self.0.clone())
-    }
-
-    pub fn set(&self, outcome: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-    }
-
-    pub fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    pub fn is_done(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }

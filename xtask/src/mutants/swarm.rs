@@ -24,7 +24,7 @@ pub(super) struct Swarm {
 
 impl Swarm {
     pub(super) fn build(seeds: u64, from: u64, bugs: &[PlantedBug]) -> Result<Self, String> {
-        let args = ["build", "-p", "raft-sim", "--features", "kv", "--bin", "swarm"];
+        let args = ["build", "-p", "raft-sim", "--features", "shardkv", "--bin", "swarm"];
         if !stream(&mut planted_cargo(&args), |_| ())? {
             return Err("the swarm does not build with the bugs in it".to_owned());
         }
@@ -48,6 +48,7 @@ fn suite(bug: PlantedBug) -> Option<&'static str> {
     match bug.suite() {
         Suite::Core => Some("core"),
         Suite::Kv => Some("kv"),
+        Suite::Shardkv => Some("shardkv"),
         Suite::Tests => None,
     }
 }

@@ -64,6 +64,8 @@ enum Which {
     Core,
     #[cfg(feature = "kv")]
     Kv,
+    #[cfg(feature = "shardkv")]
+    Shardkv,
     All,
 }
 
@@ -77,6 +79,10 @@ impl Which {
         #[cfg(feature = "kv")]
         if matches!(self, Self::Kv | Self::All) {
             suites.push(Box::new(raft_sim::kv::KvSuite));
+        }
+        #[cfg(feature = "shardkv")]
+        if matches!(self, Self::Shardkv | Self::All) {
+            suites.push(Box::new(raft_sim::shardkv::ShardSuite));
         }
         suites
     }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kv::Store;
+use raft_core::Address;
 
 use super::KvLoad;
 use super::work::{Board, Work, work};
-use crate::cluster::Cluster;
-use crate::kv::{Job, KvClient, KvClients, KvCluster};
+use crate::cluster::address_of;
+use crate::kv::{Calls, Clients, Job, KvClient, KvCluster};
 use crate::net::{HostId, PerMille};
-use crate::world::Waited;
+use crate::world::{Sim, Waited};
 
 /// How long a client that was killed stays away, or is paused, at most.
 const AWAY_MAX_MS: u64 = 3000;
@@ -22,6 +22,10 @@ pub struct Crew {
     rng: fastrand::Rng,
     board: Arc<Board>,
     members: Vec<Member>,
+    /// The processes that clients talk to.
+    servers: Vec<HostId>,
+    /// What clients know when they start.
+    known: Vec<Address>,
     /// When the next second of trouble begins.
     trouble_at: Duration,
 }
@@ -36,32 +40,46 @@ struct Member {
 }
 
 impl Crew {
-    /// Clients that begin at once. Randomness of the work comes from `seed`.
+    /// Clients of a [`KvCluster`] that begin at once. Randomness of the work comes from `seed`.
     pub fn start(kv: &mut KvCluster, load: &KvLoad, seed: u64) -> Self {
+        let (nodes, clients) = kv.parts();
+        let servers = (0..nodes.len()).map(|at| nodes.host(at)).collect();
+        let known = (0..nodes.len()).map(|at| address_of(nodes.id(at))).collect();
+        Self::start_with(nodes.sim(), clients, load, seed, servers, known)
+    }
+
+    /// Clients that talk to these processes, and know these addresses when they start.
+    pub(crate) fn start_with<C: Calls>(
+        sim: &mut Sim,
+        clients: &mut Clients<C>,
+        load: &KvLoad,
+        seed: u64,
+        servers: Vec<HostId>,
+        known: Vec<Address>,
+    ) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x6372_6577);
         let keys = load.keys_of_clients(&mut rng);
-        let board = Arc::new(Board::default());
-        let (nodes, clients) = kv.parts();
-        let known: Vec<usize> = (0..nodes.len()).collect();
         let members = keys.into_iter().map(|keys| {
-            let client = clients.add(nodes, &known);
+            let client = clients.add(sim, &known);
             Member { client, keys, job: Job::new(), away: None, lives: 0 }
         });
         let mut crew = Self {
             load: load.clone(),
             rng,
-            board,
+            board: Arc::new(Board::default()),
             members: members.collect(),
+            servers,
+            known,
             trouble_at: Duration::ZERO,
         };
-        crew.set_loss(nodes, load.trouble);
+        crew.set_loss(sim, load.trouble);
         for at in 0..crew.members.len() {
-            crew.begin(nodes, clients, at);
+            crew.begin(sim, clients, at);
         }
         crew
     }
 
-    fn begin(&mut self, nodes: &mut Cluster<Store>, clients: &KvClients, at: usize) {
+    fn begin<C: Calls>(&mut self, sim: &mut Sim, clients: &Clients<C>, at: usize) {
         let member = &mut self.members[at];
         member.lives += 1;
         let job = Work {
@@ -71,25 +89,29 @@ impl Crew {
             rng: self.rng.fork(),
             board: Arc::clone(&self.board),
         };
-        member.job = clients.spawn(nodes, member.client, |clerk| work(clerk, job));
+        member.job = clients.spawn(sim, member.client, |clerk| work(clerk, job));
     }
 
-    fn set_loss(&self, nodes: &Cluster<Store>, loss: u16) {
-        let hosts: Vec<HostId> = (0..nodes.len()).map(|at| nodes.host(at)).collect();
+    /// The processes of the clients.
+    pub fn hosts(&self) -> Vec<HostId> {
+        self.members.iter().map(|member| member.client.host()).collect()
+    }
+
+    fn set_loss(&self, sim: &Sim, loss: u16) {
         for member in &self.members {
-            for node in &hosts {
+            for node in &self.servers {
                 for (from, to) in [(member.client.host(), *node), (*node, member.client.host())] {
-                    nodes.net().change_link(from, to, |link| link.loss = PerMille(loss));
+                    sim.net().change_link(from, to, |link| link.loss = PerMille(loss));
                 }
             }
         }
     }
 
     /// Kills, pauses and revives clients. To be called every now and then with the time.
-    pub fn disturb(&mut self, nodes: &mut Cluster<Store>, clients: &mut KvClients, now: Duration) {
+    pub fn disturb<C: Calls>(&mut self, sim: &mut Sim, clients: &mut Clients<C>, now: Duration) {
         for at in 0..self.members.len() {
             if self.members[at].away.is_some_and(|until| until <= now) {
-                self.revive(nodes, clients, at);
+                self.revive(sim, clients, at);
             }
         }
         if self.load.trouble == 0 || now < self.trouble_at {
@@ -102,37 +124,36 @@ impl Crew {
                 let away = Duration::from_millis(self.rng.u64(1..AWAY_MAX_MS));
                 self.members[at].away = Some(now + away);
                 if self.rng.bool() {
-                    nodes.sim().kill(host);
+                    sim.kill(host);
                     self.board.count("clients killed");
                 } else {
-                    nodes.sim().pause(host);
+                    sim.pause(host);
                     self.board.count("clients paused");
                 }
             }
         }
     }
 
-    fn revive(&mut self, nodes: &mut Cluster<Store>, clients: &mut KvClients, at: usize) {
+    fn revive<C: Calls>(&mut self, sim: &mut Sim, clients: &mut Clients<C>, at: usize) {
         self.members[at].away = None;
         let client = self.members[at].client;
-        if nodes.sim().is_up(client.host()) {
-            nodes.sim().resume(client.host());
+        if sim.is_up(client.host()) {
+            sim.resume(client.host());
         } else {
-            let mut known: Vec<usize> = (0..nodes.len()).collect();
+            let mut known = self.known.clone();
             self.rng.shuffle(&mut known);
-            clients.restart(nodes, client, &known);
-            self.begin(nodes, clients, at);
+            clients.restart(sim, client, &known);
+            self.begin(sim, clients, at);
         }
     }
 
     /// The trouble is over: all clients run, on good links. Each ends when the call that it has in flight has
     /// returned, and then a write and a read have.
-    pub fn calm(&mut self, kv: &mut KvCluster) {
-        let (nodes, clients) = kv.parts();
-        self.set_loss(nodes, 0);
+    pub fn calm<C: Calls>(&mut self, sim: &mut Sim, clients: &mut Clients<C>) {
+        self.set_loss(sim, 0);
         for at in 0..self.members.len() {
             if self.members[at].away.is_some() {
-                self.revive(nodes, clients, at);
+                self.revive(sim, clients, at);
             }
         }
         self.board.calm();
@@ -155,8 +176,9 @@ impl Crew {
     /// # Errors
     /// When that takes longer than `limit`: see [`Self::waiting`].
     pub fn wind_up(&mut self, kv: &mut KvCluster, limit: Duration) -> Result<(), Vec<String>> {
-        self.calm(kv);
-        match kv.nodes_mut().sim().run_until(limit, |_| self.is_done()) {
+        let (nodes, clients) = kv.parts();
+        self.calm(nodes.sim(), clients);
+        match nodes.sim().run_until(limit, |_| self.is_done()) {
             Waited::Reached => Ok(()),
             Waited::TimedOut => Err(self.waiting()),
         }

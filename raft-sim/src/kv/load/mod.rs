@@ -39,6 +39,8 @@ pub struct KvLoad {
     /// Of a thousand messages between clients and nodes, those that are lost; clients are also this often killed
     /// and started anew, or paused, by the second.
     pub trouble: u16,
+    /// Keys have so many hash tags, in turn; those with the same are in one shard. 0: keys have none.
+    pub tags: usize,
 }
 
 /// For how long a call is tried.
@@ -82,6 +84,7 @@ impl KvLoad {
             session_ttl: millis(ttl),
             sessions_max: if rng.u32(0..3) == 0 { clients as u32 + 1 } else { 100_000 },
             trouble: if rng.u32(0..3) == 0 { 0 } else { rng.u16(1..150) },
+            tags: 0,
         }
     }
 
@@ -97,6 +100,7 @@ impl KvLoad {
             session_ttl: Duration::from_secs(3600),
             sessions_max: 100_000,
             trouble: 0,
+            tags: 0,
         }
     }
 
@@ -130,6 +134,18 @@ impl KvLoad {
         config.clerk.limits.value_bytes_max = VALUE_BYTES_MAX as u32;
         config.clerk.deadline = self.patience.deadline();
         config.clerk.attempt_timeout = self.attempt_timeout;
+    }
+
+    /// The hash tag of a key; `None`: it has none.
+    fn tag(&self, key: usize) -> Option<usize> {
+        key.checked_rem(self.tags)
+    }
+
+    fn key(&self, number: usize) -> String {
+        match self.tag(number) {
+            Some(tag) => format!("{{{tag}}}key {number:02}"),
+            None => format!("key {number:02}"),
+        }
     }
 
     /// Which keys each client works on: at least one, and each key has at most five clients.

@@ -9,7 +9,7 @@ use kv::{Cause, ClerkError, Expect, Op, Scan, SwapOutcome};
 use raft_core::LogIndex;
 
 use super::{KvLoad, VALUE_BYTES_MAX};
-use crate::kv::SimClerk;
+use crate::kv::{Calls, SimClerk};
 
 /// What all clients of a run share.
 #[derive(Default)]
@@ -61,7 +61,7 @@ pub(super) struct Work {
 }
 
 /// Works until the trouble is over; then writes and reads once.
-pub(super) async fn work(clerk: SimClerk, work: Work) {
+pub(super) async fn work<C: Calls>(clerk: SimClerk<C>, work: Work) {
     let mut at = Worker { clerk, work, versions: BTreeMap::new(), written: 0 };
     while !at.work.board.calm.load(Ordering::Relaxed) {
         let what = at.draw();
@@ -72,9 +72,9 @@ pub(super) async fn work(clerk: SimClerk, work: Work) {
     }
     // Whatever the deadline was: these are to be done.
     let Worker { clerk, work, .. } = at;
-    let Work { board, name, keys, .. } = work;
+    let Work { board, name, keys, load, .. } = work;
     let mut clerk = clerk.with_deadline(Duration::from_secs(3600));
-    let key = key(keys[0]);
+    let key = load.key(keys[0]);
     board.state().doing.insert(name.clone(), "the last write");
     let written = clerk.append(&key, format!("{name}.last;")).await;
     board.state().doing.insert(name, "the last read");
@@ -84,19 +84,15 @@ pub(super) async fn work(clerk: SimClerk, work: Work) {
     }
 }
 
-fn key(number: usize) -> String {
-    format!("key {number:02}")
-}
-
-struct Worker {
-    clerk: SimClerk,
+struct Worker<C> {
+    clerk: SimClerk<C>,
     work: Work,
     /// The versions that the client was last told.
     versions: BTreeMap<String, Option<LogIndex>>,
     written: u64,
 }
 
-impl Worker {
+impl<C: Calls> Worker<C> {
     fn draw(&mut self) -> &'static str {
         match self.work.rng.u32(0..100) {
             ..30 => "get",
@@ -112,7 +108,7 @@ impl Worker {
 
     fn key(&mut self) -> String {
         let keys = &self.work.keys;
-        key(keys[self.work.rng.usize(0..keys.len())])
+        self.work.load.key(keys[self.work.rng.usize(0..keys.len())])
     }
 
     /// A value that nobody else writes, if it has room to say so.
@@ -135,7 +131,7 @@ impl Worker {
         value
     }
 
-    async fn act(&mut self, what: &'static str) -> Result<(), ClerkError> {
+    async fn act(&mut self, what: &'static str) -> Result<(), ClerkError<C::Refusal>> {
         let key = self.key();
         match what {
             "get" => {
@@ -160,8 +156,11 @@ impl Worker {
             "batch" => self.batch().await?,
             "scan" => {
                 let limit = self.work.rng.u32(1..=8);
-                let scan = Scan::range(key, None).limit(limit);
-                self.clerk.scan(&scan).await?;
+                // Unknown where the key is: nothing is asked for.
+                if let Some(part) = self.clerk.part_of(&key) {
+                    let scan = Scan::range(key, None).limit(limit);
+                    self.clerk.scan_part(part, &scan).await?;
+                }
             }
             _ => {
                 // Past the life of a session, if that is short.
@@ -173,7 +172,7 @@ impl Worker {
     }
 
     /// By the version that the client knows, right or not; or by there being nothing.
-    async fn compare_and_set(&mut self, key: String) -> Result<(), ClerkError> {
+    async fn compare_and_set(&mut self, key: String) -> Result<(), ClerkError<C::Refusal>> {
         let known = self.versions.get(&key).copied().flatten();
         let expect = known.map_or(Expect::Absent, Expect::Version);
         let value = self.value();
@@ -190,14 +189,16 @@ impl Worker {
         Ok(())
     }
 
-    /// A few operations on as many keys of this client.
-    async fn batch(&mut self) -> Result<(), ClerkError> {
+    /// A few operations on as many keys of this client, with one hash tag.
+    async fn batch(&mut self) -> Result<(), ClerkError<C::Refusal>> {
         let mut keys = self.work.keys.clone();
         self.work.rng.shuffle(&mut keys);
+        let (first, load) = (keys[0], self.work.load.clone());
+        keys.retain(|key| load.tag(*key) == load.tag(first));
         keys.truncate(4);
         let parts: Vec<(String, Vec<u8>, u32)> = keys
             .into_iter()
-            .map(|number| (key(number), self.value(), self.work.rng.u32(0..6)))
+            .map(|number| (load.key(number), self.value(), self.work.rng.u32(0..6)))
             .collect();
         let ops: Vec<Op<'_>> = parts
             .iter()
@@ -217,7 +218,7 @@ impl Worker {
         self.clerk.batch(&ops).await.map(|_| ())
     }
 
-    fn note(&mut self, what: &'static str, result: Result<(), ClerkError>) {
+    fn note(&mut self, what: &'static str, result: Result<(), ClerkError<C::Refusal>>) {
         let board = &self.work.board;
         board.count(what);
         match result {

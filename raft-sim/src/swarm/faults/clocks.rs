@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// How wrong clocks are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,12 +36,12 @@ impl Drifting {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Drifting {
+impl<C: Nodes> Nemesis<C> for Drifting {
     fn due(&self) -> Duration {
         self.due
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         self.due = scene.now() + self.dice.time(self.plan.every);
         let at = self.dice.index(scene.cluster.len());
         let host = scene.cluster.host(at);
@@ -56,7 +55,7 @@ impl<S: StateMachine> Nemesis<S> for Drifting {
         }
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         for at in 0..scene.cluster.len() {
             let host = scene.cluster.host(at);
             scene.cluster.sim().set_rate(host, 1000);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 use crate::swarm::ward::End;
 
 /// How often, and for how long.
@@ -43,12 +42,12 @@ impl Crashing {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Crashing {
+impl<C: Nodes> Nemesis<C> for Crashing {
     fn due(&self) -> Duration {
         self.due
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         self.due = scene.now() + self.dice.time(self.plan.every);
         let victim = scene.victim(&mut self.dice);
         let (end, down) = (End::draw(&mut self.dice), self.dice.time(self.plan.down));
@@ -58,5 +57,5 @@ impl<S: StateMachine> Nemesis<S> for Crashing {
         scene.ward.take_down(scene.cluster, scene.tally, victim, end, down);
     }
 
-    fn stop(&mut self, _: &mut Scene<'_, S>) {}
+    fn stop(&mut self, _: &mut Scene<'_, C>) {}
 }

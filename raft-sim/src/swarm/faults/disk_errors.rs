@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::disk::{Failure, OpKind};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// How often disks fail, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +52,7 @@ impl Breaking {
         Self { plan, dice, next, full: BTreeMap::new() }
     }
 
-    fn relieve<S: StateMachine>(&mut self, scene: &mut Scene<'_, S>, now: Duration) {
+    fn relieve<C: Nodes>(&mut self, scene: &mut Scene<'_, C>, now: Duration) {
         self.full.retain(|at, until| {
             let stays = *until > now;
             if !stays {
@@ -64,12 +63,12 @@ impl Breaking {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Breaking {
+impl<C: Nodes> Nemesis<C> for Breaking {
     fn due(&self) -> Duration {
         self.full.values().copied().fold(self.next, Duration::min)
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         let now = scene.now();
         self.relieve(scene, now);
         if self.next > now {
@@ -97,7 +96,7 @@ impl<S: StateMachine> Nemesis<S> for Breaking {
         scene.note("disk error appointed", Some(at));
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         for at in 0..scene.cluster.len() {
             scene.cluster.disk(at).calm();
         }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::net::{Kind, Letter, Verdict};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// What is done to which messages; each number is of a thousand.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,19 +71,19 @@ impl Filtering {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Filtering {
+impl<C: Nodes> Nemesis<C> for Filtering {
     fn due(&self) -> Duration {
         self.due
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         self.due = Duration::MAX;
         scene.note("filters", None);
         let (plan, mut dice) = (self.plan.clone(), self.dice.clone());
         scene.cluster.net().set_filter(move |letter| plan.verdict(letter, &mut dice));
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         scene.cluster.net().clear_filter();
     }
 }

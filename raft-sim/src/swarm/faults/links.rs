@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::net::{Link, PerMille};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// How bad links are. One in two plans is of links that are all alike; in the others each direction has its
 /// own part of everything.
@@ -73,12 +72,12 @@ impl BadLinks {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for BadLinks {
+impl<C: Nodes> Nemesis<C> for BadLinks {
     fn due(&self) -> Duration {
         self.due
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         self.due = Duration::MAX;
         scene.note("bad links", None);
         let hosts: Vec<_> = (0..scene.cluster.len()).map(|at| scene.cluster.host(at)).collect();
@@ -94,7 +93,7 @@ impl<S: StateMachine> Nemesis<S> for BadLinks {
         }
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         scene.cluster.net().change_links(|link| {
             let cut = std::mem::take(link).cut;
             link.cut = cut;

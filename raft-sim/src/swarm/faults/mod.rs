@@ -15,8 +15,6 @@ mod slow_disks;
 use std::fmt;
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 pub use self::clocks::Clocks;
 pub use self::crashes::Crashes;
 pub use self::disk_errors::DiskErrors;
@@ -29,9 +27,9 @@ pub use self::slow_disks::SlowDisks;
 
 use super::absence::Minority;
 use super::dice::Dice;
+use super::nodes::Nodes;
 use super::tally::Tally;
 use super::ward::Ward;
-use crate::cluster::Cluster;
 
 /// Which faults there are; `None` is a class that is off.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -122,35 +120,40 @@ impl fmt::Display for Faults {
 }
 
 /// What a nemesis acts on.
-pub struct Scene<'a, S: StateMachine> {
+pub struct Scene<'a, C: Nodes> {
     /// The nodes.
-    pub cluster: &'a mut Cluster<S>,
+    pub cluster: &'a mut C,
     /// Those that are down.
     pub ward: &'a mut Ward,
     /// What was done.
     pub tally: &'a mut Tally,
 }
 
-impl<S: StateMachine> Scene<'_, S> {
-    fn now(&mut self) -> Duration {
+impl<C: Nodes> Scene<'_, C> {
+    pub(crate) fn now(&mut self) -> Duration {
         self.cluster.sim().now()
     }
 
     /// Counts it, and puts it into the trace.
-    fn note(&mut self, what: &'static str, at: Option<usize>) {
+    pub(crate) fn note(&mut self, what: &'static str, at: Option<usize>) {
         note(self.cluster, self.tally, what, at);
     }
 
-    /// A node that runs; the leader in half of the cases.
+    /// Any node; one that leads in half of the cases.
     fn victim(&self, dice: &mut Dice) -> usize {
-        let leader = self.cluster.leader().filter(|_| dice.percent(50));
-        leader.unwrap_or_else(|| dice.index(self.cluster.len()))
+        let leading = self.cluster.leading();
+        match leading.len() {
+            0 => dice.index(self.cluster.len()),
+            _ if !dice.percent(50) => dice.index(self.cluster.len()),
+            1 => leading[0],
+            _ => dice.pick(&leading),
+        }
     }
 }
 
 /// Counts what is done to a node or to all, and puts it into the trace.
-pub(super) fn note<S: StateMachine>(
-    cluster: &mut Cluster<S>,
+pub(super) fn note<C: Nodes>(
+    cluster: &mut C,
     tally: &mut Tally,
     what: &'static str,
     at: Option<usize>,
@@ -161,25 +164,25 @@ pub(super) fn note<S: StateMachine>(
 }
 
 /// Carries out the faults of one class.
-trait Nemesis<S: StateMachine> {
+pub(crate) trait Nemesis<C: Nodes> {
     /// When it wants to act next.
     fn due(&self) -> Duration;
 
     /// It is that time.
-    fn act(&mut self, scene: &mut Scene<'_, S>);
+    fn act(&mut self, scene: &mut Scene<'_, C>);
 
     /// Everything is to be as it was. What was taken down comes up by itself.
-    fn stop(&mut self, scene: &mut Scene<'_, S>);
+    fn stop(&mut self, scene: &mut Scene<'_, C>);
 }
 
 /// All that are at work.
-pub struct Nemeses<S: StateMachine>(Vec<Box<dyn Nemesis<S>>>);
+pub struct Nemeses<C: Nodes>(Vec<Box<dyn Nemesis<C>>>);
 
-impl<S: StateMachine> Nemeses<S> {
+impl<C: Nodes> Nemeses<C> {
     /// Those of a plan, with what they draw.
     pub fn new(faults: &Faults, seed: u64) -> Self {
         let dice = |class| Dice::new(seed, class);
-        let mut all: Vec<Box<dyn Nemesis<S>>> = Vec::new();
+        let mut all: Vec<Box<dyn Nemesis<C>>> = Vec::new();
         if let Some(plan) = faults.links.clone() {
             all.push(Box::new(links::BadLinks::new(plan, dice("bad links"))));
         }
@@ -210,13 +213,19 @@ impl<S: StateMachine> Nemeses<S> {
         Self(all)
     }
 
+    /// One more.
+    #[cfg(feature = "shardkv")]
+    pub(crate) fn push(&mut self, nemesis: impl Nemesis<C> + 'static) {
+        self.0.push(Box::new(nemesis));
+    }
+
     /// When the first of them wants to act.
     pub fn next(&self) -> Option<Duration> {
         self.0.iter().map(|nemesis| nemesis.due()).min()
     }
 
     /// Has those act whose time has come.
-    pub fn act(&mut self, scene: &mut Scene<'_, S>) {
+    pub fn act(&mut self, scene: &mut Scene<'_, C>) {
         for nemesis in &mut self.0 {
             if nemesis.due() <= scene.now() {
                 nemesis.act(scene);
@@ -225,7 +234,7 @@ impl<S: StateMachine> Nemeses<S> {
     }
 
     /// Ends all faults, but for nodes that are down.
-    pub fn stop(mut self, scene: &mut Scene<'_, S>) {
+    pub fn stop(mut self, scene: &mut Scene<'_, C>) {
         for nemesis in &mut self.0 {
             nemesis.stop(scene);
         }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 use crate::swarm::ward::End;
 
 /// How often, and for how long.
@@ -39,12 +38,12 @@ impl Blackouts {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Blackouts {
+impl<C: Nodes> Nemesis<C> for Blackouts {
     fn due(&self) -> Duration {
         self.due
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         self.due = scene.now() + self.dice.time(self.plan.every);
         scene.note("outage of all nodes", None);
         for at in 0..scene.cluster.len() {
@@ -53,5 +52,5 @@ impl<S: StateMachine> Nemesis<S> for Blackouts {
         }
     }
 
-    fn stop(&mut self, _: &mut Scene<'_, S>) {}
+    fn stop(&mut self, _: &mut Scene<'_, C>) {}
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::net::HostId;
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// When there are partitions, and of which shapes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,12 +98,12 @@ impl Partitioning {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Partitioning {
+impl<C: Nodes> Nemesis<C> for Partitioning {
     fn due(&self) -> Duration {
         self.due
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         let (now, count) = (scene.now(), scene.cluster.len());
         self.is_on = !self.is_on && count > 1;
         if !self.is_on {
@@ -113,7 +112,11 @@ impl<S: StateMachine> Nemesis<S> for Partitioning {
             return;
         }
         self.due = now + self.dice.time(self.plan.on);
-        let leader = scene.cluster.leader().unwrap_or_else(|| self.dice.index(count));
+        let leader = match &scene.cluster.leading()[..] {
+            [] => self.dice.index(count),
+            [one] => *one,
+            several => self.dice.pick(several),
+        };
         let cuts = self.cuts(count, leader);
         let one_way = cuts.iter().any(|(a, b)| !cuts.contains(&(*b, *a)));
         scene.note(if one_way { "one-way partition" } else { "partition" }, None);
@@ -123,7 +126,7 @@ impl<S: StateMachine> Nemesis<S> for Partitioning {
         }
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         scene.cluster.net().heal();
     }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::net::HostId;
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// How often, and for how long.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,12 +40,12 @@ impl Pausing {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Pausing {
+impl<C: Nodes> Nemesis<C> for Pausing {
     fn due(&self) -> Duration {
         self.paused.values().copied().fold(self.next, Duration::min)
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         let now = scene.now();
         let over: Vec<HostId> =
             self.paused.iter().filter(|(_, until)| **until <= now).map(|(host, _)| *host).collect();
@@ -67,7 +66,7 @@ impl<S: StateMachine> Nemesis<S> for Pausing {
         }
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         for host in std::mem::take(&mut self.paused).into_keys() {
             scene.cluster.sim().resume(host);
         }

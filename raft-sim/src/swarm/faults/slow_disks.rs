@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use raft_core::StateMachine;
-
 use super::{Nemesis, Scene};
 use crate::disk::{OpKind, SyncGate};
 use crate::swarm::dice::{Dice, Span, millis};
+use crate::swarm::nodes::Nodes;
 
 /// How slow disks are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,12 +44,12 @@ impl Slowing {
     }
 }
 
-impl<S: StateMachine> Nemesis<S> for Slowing {
+impl<C: Nodes> Nemesis<C> for Slowing {
     fn due(&self) -> Duration {
         self.stalled.map_or(self.next, |(_, until)| until.min(self.next))
     }
 
-    fn act(&mut self, scene: &mut Scene<'_, S>) {
+    fn act(&mut self, scene: &mut Scene<'_, C>) {
         let now = scene.now();
         if let Some((at, _)) = self.stalled.take_if(|(_, until)| *until <= now) {
             scene.cluster.disk(at).set_sync_gate(SyncGate::Open);
@@ -73,7 +72,7 @@ impl<S: StateMachine> Nemesis<S> for Slowing {
         }
     }
 
-    fn stop(&mut self, scene: &mut Scene<'_, S>) {
+    fn stop(&mut self, scene: &mut Scene<'_, C>) {
         for at in 0..scene.cluster.len() {
             let disk = scene.cluster.disk(at);
             disk.set_sync_gate(SyncGate::Open);

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use raft_core::node::watch;
 use raft_core::{ClusterId, NodeId, RoleChange};
 use raft_transport::CredentialFiles;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::super::certs::for_the_occasion;

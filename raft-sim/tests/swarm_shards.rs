@@ -1,0 +1,106 @@
+//! Each class of faults of groups alone: it does what it is called, and everything holds.
+
+use raft_sim::cluster::Wire;
+use raft_sim::shardkv::{GroupFaults, Layout, ShardPlan, ShardSuite};
+use raft_sim::swarm::{Faults, Outcome, Planned, Recording, Scale, Tally};
+
+/// What happens in a few seeds in which only what `keep` keeps goes wrong, with groups and not with nodes.
+fn alone(keep: impl Fn(&mut GroupFaults) -> bool) -> Tally {
+    let (mut seen, mut runs) = (Tally::default(), 0);
+    for seed in 1.. {
+        let mut plan = ShardSuite.draw(seed, Scale::Short);
+        if plan.setting.nodes < 3 || !keep(&mut plan.group_faults) {
+            continue;
+        }
+        plan.faults = Faults::default();
+        plan.load.trouble = 0;
+        let Outcome { faults, coverage, verdict, .. } = ShardSuite.run(&plan, Recording::Hash);
+        verdict.unwrap_or_else(|failure| panic!("seed {seed} {failure}\n{plan}"));
+        seen += &faults;
+        seen += &coverage;
+        runs += 1;
+        if runs == 5 {
+            break;
+        }
+    }
+    seen
+}
+
+#[track_caller]
+fn happened(seen: &Tally, what: &[&str]) {
+    for what in what {
+        assert!(seen.count(what) > 0, "{what}: {seen}");
+    }
+}
+
+#[track_caller]
+fn did_not_happen(seen: &Tally, what: &[&str]) {
+    for what in what {
+        assert_eq!(seen.count(what), 0, "{what}: {seen}");
+    }
+}
+
+#[test]
+fn nothing() {
+    let seen = alone(|faults| {
+        *faults = GroupFaults::default();
+        true
+    });
+    happened(&seen, &["joins", "leaves", "moves", "shards moved", "keys moved", "sessions moved"]);
+    did_not_happen(&seen, &["messages lost", "kill", "rift", "disk lost", "unknown"]);
+}
+
+#[test]
+fn rifts() {
+    let seen = alone(|faults| {
+        *faults = GroupFaults { rifts: faults.rifts.take(), ..GroupFaults::default() };
+        faults.rifts.is_some()
+    });
+    happened(&seen, &["rift", "one-way rift", "messages lost", "shards moved"]);
+    did_not_happen(&seen, &["kill", "outage of a group", "disk lost"]);
+}
+
+#[test]
+fn outages() {
+    let seen = alone(|faults| {
+        *faults = GroupFaults { outages: faults.outages.take(), ..GroupFaults::default() };
+        faults.outages.is_some()
+    });
+    happened(&seen, &["outage of a group", "power loss, nothing kept", "moves resumed"]);
+    did_not_happen(&seen, &["rift", "disk lost"]);
+}
+
+#[test]
+fn lost_disks() {
+    let seen = alone(|faults| {
+        *faults = GroupFaults { lost_disks: faults.lost_disks.take(), ..GroupFaults::default() };
+        faults.lost_disks.is_some()
+    });
+    happened(&seen, &["disk lost", "shards moved"]);
+    did_not_happen(&seen, &["rift", "kill", "power loss, nothing kept"]);
+}
+
+#[test]
+fn all_kinds_of_clusters_are_drawn() {
+    let plans: Vec<ShardPlan> = (1..200).map(|seed| ShardSuite.draw(seed, Scale::Short)).collect();
+    for layout in [Layout::Apart, Layout::Together] {
+        assert!(plans.iter().any(|plan| plan.sharding.layout == layout), "{layout:?}");
+    }
+    for wire in [Wire::Messages, Wire::Streams] {
+        assert!(plans.iter().any(|plan| plan.setting.wire == wire), "{wire:?}");
+    }
+    for shards in 1..=16 {
+        assert!(plans.iter().any(|plan| plan.sharding.shards == shards), "{shards}");
+    }
+    for chunk_bytes in [1, 32 << 10] {
+        assert!(plans.iter().any(|plan| plan.sharding.chunk_bytes == chunk_bytes), "{chunk_bytes}");
+    }
+    for off in [
+        |plan: &ShardPlan| plan.group_faults.rifts.is_none(),
+        |plan: &ShardPlan| plan.group_faults.outages.is_none(),
+        |plan: &ShardPlan| plan.group_faults.lost_disks.is_none(),
+    ] {
+        let off = plans.iter().filter(|plan| off(plan)).count();
+        assert!((40..95).contains(&off), "each class is off in a third of the plans: {off} of 199");
+    }
+}
