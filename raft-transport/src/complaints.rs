@@ -19,15 +19,27 @@ struct State {
 
 impl Complaints {
     pub(crate) fn warn(&self, what: fmt::Arguments<'_>) {
+        if let Some(left_out) = self.turn(PAUSE) {
+            tracing::warn!(left_out, "{what}");
+        }
+    }
+
+    /// Of what does not get better by itself, and is not to be overlooked: one in ten seconds.
+    pub(crate) fn error(&self, what: fmt::Arguments<'_>) {
+        if let Some(left_out) = self.turn(10 * PAUSE) {
+            tracing::error!(left_out, "{what}");
+        }
+    }
+
+    /// How many were left out, if it is time for another one.
+    fn turn(&self, pause: Duration) -> Option<u64> {
         let now = Instant::now();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.last.is_some_and(|last| now < last + PAUSE) {
+        if state.last.is_some_and(|last| now < last + pause) {
             state.left_out += 1;
-            return;
+            return None;
         }
         state.last = Some(now);
-        let left_out = std::mem::take(&mut state.left_out);
-        drop(state);
-        tracing::warn!(left_out, "{what}");
+        Some(std::mem::take(&mut state.left_out))
     }
 }

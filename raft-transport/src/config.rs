@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use raft_core::{Address, ClusterId, Incarnation, NodeId};
 
+use crate::tls::Tls;
+
 /// How a connection is kept from hanging.
 ///
 /// Both ends send a sign of life when they have had nothing to say for `ping_every`, so `silence_max` has to
@@ -14,7 +16,8 @@ pub struct Liveness {
     pub ping_every: Duration,
     /// Close when nothing was heard for this long: the other end is gone, and nobody said so.
     pub silence_max: Duration,
-    /// Close when bytes wait to be written and none could be for this long: the other end does not read.
+    /// Close when bytes wait to be written and none could be for this long: the other end does not read. With
+    /// TLS these are the bytes that it holds, at most 64 KiB at a time.
     pub stall_max: Duration,
 }
 
@@ -36,6 +39,16 @@ impl Backoff {
     }
 }
 
+/// How connections are secured. All nodes and clients of a cluster have to agree.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// Not at all: whoever reaches the port can pretend to be a node, and reads and alters what is on its way.
+    /// For tests, and for nodes of one machine: see [`LoopbackNetwork`](crate::LoopbackNetwork).
+    Plaintext,
+    /// By TLS, with certificates on both sides.
+    MutualTls(Tls),
+}
+
 /// The configuration of a [`TcpTransport`](crate::TcpTransport).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -48,6 +61,9 @@ pub struct TcpConfig {
     pub incarnation: Incarnation,
     /// Where to listen, for peers and clients.
     pub listen: Address,
+    /// How connections are secured, with peers and clients. With TLS, the certificate has to be this node's.
+    /// Default [`Security::Plaintext`].
+    pub security: Security,
     /// For the jitter of dialling.
     pub seed: u64,
     /// The longest payload of a frame. Default 16 MiB. The same on all nodes, and on clients.
@@ -70,7 +86,7 @@ pub struct TcpConfig {
     /// How many bytes of requests of one client may be in flight before it is not read any more.
     /// Default 16 MiB. One request may come on top.
     pub request_bytes_max: usize,
-    /// How long a handshake may take. Default 3 s.
+    /// How long a handshake may take, that of TLS included. Default 3 s.
     pub handshake_max: Duration,
     /// How long dialling may take. Default 1 s.
     pub dial_max: Duration,
@@ -110,6 +126,7 @@ impl TcpConfig {
             node,
             incarnation,
             listen,
+            security: Security::Plaintext,
             seed,
             frame_bytes_max: FRAME_BYTES_MAX,
             peer_messages_max: 65_536,
@@ -139,6 +156,8 @@ impl TcpConfig {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallerConfig {
+    /// How connections are secured. Default [`Security::Plaintext`].
+    pub security: Security,
     /// For the jitter of dialling.
     pub seed: u64,
     /// The longest payload of a frame. Default 16 MiB. The same on the nodes.
@@ -153,7 +172,7 @@ pub struct CallerConfig {
     pub call_bytes_max: usize,
     /// How long dialling may take. Default 1 s.
     pub dial_max: Duration,
-    /// How long the handshake may take. Default 3 s.
+    /// How long the handshake may take, that of TLS included. Default 3 s.
     pub handshake_max: Duration,
     /// A connection without calls is closed after this long. Default 60 s.
     pub unused_max: Duration,
@@ -167,6 +186,7 @@ impl CallerConfig {
     /// The defaults.
     pub fn new(seed: u64) -> Self {
         Self {
+            security: Security::Plaintext,
             seed,
             frame_bytes_max: FRAME_BYTES_MAX,
             connections: 1,

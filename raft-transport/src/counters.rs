@@ -74,6 +74,32 @@ counters! {
     handshakes_full,
     /// Handshakes in which a peer refused this node.
     refused_by_peer,
+    /// Certificates refused, of whoever dialled or was dialled: another authority has signed it.
+    certificate_unknown_authority,
+    /// Certificates refused: signed by itself.
+    certificate_self_signed,
+    /// Certificates refused: not valid any more.
+    certificate_expired,
+    /// Certificates refused: not valid yet.
+    certificate_not_yet_valid,
+    /// Certificates refused: of another cluster.
+    certificate_other_cluster,
+    /// Certificates refused: of another node than was dialled, or than the hello claims.
+    certificate_other_node,
+    /// Certificates refused: of a client, where only a node's will do.
+    certificate_not_of_a_node,
+    /// Connections refused: no certificate was shown.
+    certificate_missing,
+    /// Certificates refused for another reason.
+    certificate_unusable,
+    /// Connections closed because the other side does not speak TLS, and here it is spoken.
+    refused_plaintext,
+    /// Connections closed because the other side speaks TLS, and here it is not spoken.
+    refused_tls,
+    /// Connections that the other side has ended with a TLS alert: it refused a certificate of ours, say.
+    tls_alerts,
+    /// Connections that ended for another failure of TLS: a record that was altered, say.
+    tls_errors,
     /// Failed attempts to accept a connection.
     accept_errors,
     /// Failed attempts to dial a peer.

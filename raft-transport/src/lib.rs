@@ -4,8 +4,10 @@
 //! - [`TcpTransport`] joins nodes over byte streams. One listener serves peers and clients.
 //! - [`TcpCaller`] calls the services of nodes from elsewhere.
 //! - [`GroupCaller`] and [`GroupServices`] put the services of many groups on one listener.
+//! - [`Tls`] secures connections: certificates on both sides say which node or client of which cluster it is.
 //! - [`codec`] is what goes over the stream: frames, handshake, messages.
-//! - [`Network`] is what is needed beneath: [`TokioNetwork`] is TCP, [`MemoryNetwork`] needs no sockets.
+//! - [`Network`] is what is needed beneath: [`TokioNetwork`] is TCP, [`LoopbackNetwork`] TCP that does not
+//!   leave the machine, [`MemoryNetwork`] needs no sockets.
 //!
 //! Everything outside is untrusted: whatever arrives is limited, checked and counted ([`Counters`]), and ends
 //! at worst the connection it came over. Every queue has a bound and every wait a deadline, in [`TcpConfig`]
@@ -24,11 +26,16 @@ mod network;
 mod slots;
 mod tasks;
 mod tcp;
+mod tls;
 
 pub use caller::TcpCaller;
 pub use channel::{ChannelCaller, ChannelNetwork, ChannelTransport, Traffic};
-pub use config::{Backoff, CallerConfig, Liveness, TcpConfig};
+pub use config::{Backoff, CallerConfig, Liveness, Security, TcpConfig};
 pub use counters::Counters;
 pub use groups::{GroupCaller, GroupServices, Stray, group_address, split_address};
-pub use network::{Listener, MemoryNetwork, Network, Stream, TokioNetwork};
+pub use network::{Listener, LoopbackNetwork, MemoryNetwork, Network, Stream, TokioNetwork};
 pub use tcp::{Admission, BindError, Peers, TcpTransport};
+pub use tls::{
+    CertificateFault, ClientName, CredentialFiles, Credentials, CredentialsError, Subject,
+    SubjectError, Tls, TlsError, read_private_key,
+};

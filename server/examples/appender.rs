@@ -15,6 +15,8 @@
 #![forbid(unsafe_code)]
 
 use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,10 @@ use clap::Parser;
 use kv::rpc::CallsConfig;
 use kv::{Appended, Versioned};
 use raft_core::{Address, Caller, GroupId};
-use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TokioNetwork, group_address};
+use raft_transport::{
+    CallerConfig, CredentialFiles, Credentials, GroupCaller, Security, TcpCaller, Tls,
+    TokioNetwork, group_address,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -52,6 +57,25 @@ struct Args {
     /// `plain` or `sharded`.
     #[arg(long, env = "SHARDKV_MODE", default_value = "sharded")]
     mode: String,
+    /// The certificate of the authority, that of this client, and its key. None of them is plaintext.
+    #[arg(long, env = "SHARDKV_TLS_CA", requires_all = ["tls_cert", "tls_key"])]
+    tls_ca: Option<PathBuf>,
+    #[arg(long, env = "SHARDKV_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    #[arg(long, env = "SHARDKV_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Args {
+    fn security(&self) -> Result<Security, Box<dyn std::error::Error>> {
+        let (Some(authority), Some(certificate), Some(key)) =
+            (self.tls_ca.clone(), self.tls_cert.clone(), self.tls_key.clone())
+        else {
+            return Ok(Security::Plaintext);
+        };
+        let credentials = Credentials::read(&CredentialFiles { authority, certificate, key })?;
+        Ok(Security::MutualTls(Tls::new(&credentials)?))
+    }
 }
 
 type ClerkError = kv::ClerkError<shardkv::Refusal>;
@@ -64,8 +88,10 @@ enum Clerk {
 }
 
 impl Clerk {
-    fn new(args: &Args, seed: u64) -> Self {
-        let caller = TcpCaller::new(CallerConfig::new(seed), Arc::new(TokioNetwork));
+    fn new(args: &Args, seed: u64, security: &Security) -> Self {
+        let mut config = CallerConfig::new(seed);
+        config.security = security.clone();
+        let caller = TcpCaller::new(config, Arc::new(TokioNetwork));
         let caller: Arc<dyn Caller> = Arc::new(GroupCaller::new(Arc::new(caller)));
         let deadline = Duration::from_millis(args.timeout_ms);
         let endpoints = args.endpoints.iter().map(|at| Address::from(at.as_str()));
@@ -112,8 +138,15 @@ fn either(error: kv::ClerkError) -> ClerkError {
 const APPENDS_PER_READ: u64 = 8;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn main() -> ExitCode {
     let args = Args::parse();
+    let security = match args.security() {
+        Ok(security) => security,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let (ending, ended) = watch::channel(false);
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -122,12 +155,13 @@ async fn main() {
     let mut lanes = JoinSet::new();
     for number in 0..args.clerks {
         let seed = args.seed.wrapping_mul(1000).wrapping_add(number);
-        let clerk = Clerk::new(&args, seed);
+        let clerk = Clerk::new(&args, seed, &security);
         for lane in 0..args.lanes {
             lanes.spawn(run(clerk.clone(), args.clone(), number, lane, ended.clone()));
         }
     }
     lanes.join_all().await;
+    ExitCode::SUCCESS
 }
 
 async fn run(clerk: Clerk, args: Args, number: u64, lane: u64, ended: watch::Receiver<bool>) {

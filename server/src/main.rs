@@ -14,6 +14,7 @@ mod node;
 mod records;
 mod run;
 mod units;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -65,6 +66,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Done {
         Command::Import(args) => block_on(run::import(args)),
         Command::Export(args) => block_on(run::export(args)),
         Command::Bench(args) => block_on(bench::bench(args)),
+        Command::Certs(command) => run::certs(command),
         Command::Inspect(InspectCommand::Wal { dir }) => block_on(run::inspect_wal(&dir)),
         Command::Server(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
     }

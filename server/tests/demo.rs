@@ -8,39 +8,56 @@ use std::process::{ChildStdout, Stdio};
 
 use common::{Ended, Guard, ended, sharded, signal};
 
-/// A demo that runs: its process, the rest of its output, its endpoints and its folder.
-fn started(arguments: &[&str]) -> (Guard, BufReader<ChildStdout>, String, String) {
+/// What a client of the demo is told to put into its environment.
+type Exports = Vec<(String, String)>;
+
+/// A demo that runs: its process, the rest of its output, what it has clients export, and its folder.
+fn started(arguments: &[&str]) -> (Guard, BufReader<ChildStdout>, Exports, String) {
     let mut child =
         Guard(sharded().arg("demo").args(arguments).stdout(Stdio::piped()).spawn().unwrap());
     let mut out = BufReader::new(child.0.stdout.take().unwrap());
-    let (mut endpoints, mut folder) = (String::new(), String::new());
-    while endpoints.is_empty() {
+    let (mut exports, mut folder) = (Exports::new(), String::new());
+    while exports.len() < 4 {
         let mut line = String::new();
         assert_ne!(out.read_line(&mut line).unwrap(), 0, "the demo ended");
         if let Some((_, path)) = line.trim().split_once(", in ") {
             folder = path.to_owned();
         }
-        if let Some(list) = line.trim().strip_prefix("endpoints") {
-            endpoints = list.trim().to_owned();
+        if let Some((name, value)) =
+            line.trim().strip_prefix("export ").and_then(|it| it.split_once('='))
+        {
+            exports.push((name.to_owned(), value.to_owned()));
         }
     }
-    (child, out, endpoints, folder)
+    (child, out, exports, folder)
 }
 
-fn run(arguments: &[&str]) -> Ended {
-    sharded().args(arguments).output().unwrap().into()
+/// How many nodes there are.
+fn nodes(exports: &Exports) -> usize {
+    let (_, endpoints) = exports.iter().find(|(name, _)| name == "SHARDKV_ENDPOINTS").unwrap();
+    endpoints.split(',').count()
+}
+
+fn run(exports: &Exports, arguments: &[&str]) -> Ended {
+    let mut command = sharded();
+    command.envs(exports.iter().cloned()).env("SHARDKV_TIMEOUT", "30s").args(arguments);
+    command.output().unwrap().into()
 }
 
 #[test]
 fn a_demo_serves_and_leaves_nothing_behind() {
-    let (mut demo, mut out, endpoints, folder) = started(&[]);
-    assert_eq!(endpoints.split(',').count(), 3);
-    let there = ["--endpoints", &endpoints, "--timeout", "30s"];
-    let put = run(&[&["put", "hello", "world"][..], &there].concat());
+    let (mut demo, mut out, exports, folder) = started(&[]);
+    assert_eq!(nodes(&exports), 3);
+    let put = run(&exports, &["put", "hello", "world"]);
     assert_eq!(put.code, Some(0), "{}", put.err);
-    let get = run(&[&["get", "hello"][..], &there].concat());
+    let get = run(&exports, &["get", "hello"]);
     assert_eq!((get.code, get.out.as_str()), (Some(0), "world"), "{}", get.err);
     assert!(Path::new(&folder).join("node-3").is_dir());
+    // Whoever has no certificate is not served.
+    let bare = exports.iter().filter(|(name, _)| name == "SHARDKV_ENDPOINTS").cloned().collect();
+    let refused = run(&bare, &["get", "hello", "--timeout", "3s"]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(3), ""));
+    assert!(refused.err.contains("the other side speaks TLS"), "{}", refused.err);
 
     // The leader that is stopped comes back, and nothing is lost.
     let (mut told, mut line) = (String::new(), String::new());
@@ -63,13 +80,13 @@ fn a_demo_serves_and_leaves_nothing_behind() {
 fn a_demo_ends_by_itself_and_keeps_a_folder_that_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
-    let (mut demo, _out, endpoints, _) = started(&["--nodes", "1", "--for", "1s", "--dir", dir]);
-    assert_eq!(endpoints.split(',').count(), 1);
+    let (mut demo, _out, exports, _) = started(&["--nodes", "1", "--for", "1s", "--dir", dir]);
+    assert_eq!(nodes(&exports), 1);
     assert_eq!(ended(&mut demo.0), Some(0));
     assert!(folder.path().join("node-1").is_dir());
 
-    let (mut again, _out, endpoints, _) = started(&["--nodes", "1", "--dir", dir]);
-    let put = run(&["put", "k", "v", "--endpoints", &endpoints, "--timeout", "30s"]);
+    let (mut again, _out, exports, _) = started(&["--nodes", "1", "--dir", dir]);
+    let put = run(&exports, &["put", "k", "v"]);
     assert_eq!(put.code, Some(0), "{}", put.err);
     signal(&again.0, "TERM");
     assert_eq!(ended(&mut again.0), Some(0));

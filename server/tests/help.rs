@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::run;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 30] = [
     "",
     "demo",
     "server",
@@ -28,6 +28,10 @@ const COMMANDS: [&str; 26] = [
     "import",
     "export",
     "bench",
+    "certs",
+    "certs create-ca",
+    "certs create-node",
+    "certs create-client",
     "inspect",
     "inspect wal",
     "config",

@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 use super::Shared;
 use crate::codec::{Claim, Frame, FrameKind, Reader};
 use crate::tcp::link::{Gate, Link, LinkError};
-use crate::tcp::{HandshakeError, introduce};
+use crate::tcp::{HandshakeError, counted, introduce};
+use crate::tls::stream;
 
 /// One connection, or what is left of it between two.
 pub(super) struct Line {
@@ -235,7 +236,13 @@ impl Line {
 async fn run(shared: Arc<Shared>, line: Arc<Line>) {
     let mut link = match connect(&shared, &line.address).await {
         Ok(link) => link,
-        Err(error) => return line.failed(&shared, &format!("{}: {error}", line.address)),
+        Err(error) => {
+            // Whoever calls learns no more than that nothing was sent, and may try for long.
+            if let HandshakeError::Tls(_) | HandshakeError::Link(LinkError::Tls(_)) = error {
+                shared.complaints.error(format_args!("{}: {error}", line.address));
+            }
+            return line.failed(&shared, &format!("{}: {error}", line.address));
+        }
     };
     line.lock().failures = 0;
     match carry(&shared, &line, &mut link).await {
@@ -253,9 +260,17 @@ async fn connect(shared: &Shared, address: &Address) -> Result<Link, HandshakeEr
     let config = &shared.config;
     let connecting = timeout(config.dial_max, shared.network.connect(address)).await;
     let stream = connecting.map_err(|_| HandshakeError::Late)?.map_err(HandshakeError::Connect)?;
-    let mut link = Link::new(stream, config.liveness, Arc::clone(&shared.tally));
-    let welcomed = timeout(config.handshake_max, introduce(&mut link, Claim::Client)).await;
-    welcomed.map_err(|_| HandshakeError::Late)??;
+    let introducing = async {
+        // A node of the cluster is at the other end, and any node will do: clients know addresses, not nodes.
+        let secured =
+            stream::connect(&config.security, stream).await.map_err(counted(&shared.tally))?;
+        let mut link = Link::new(secured.stream, config.liveness, Arc::clone(&shared.tally));
+        introduce(&mut link, Claim::Client).await?;
+        Ok(link)
+    };
+    let introduced: Result<_, HandshakeError> =
+        timeout(config.handshake_max, introducing).await.map_err(|_| HandshakeError::Late)?;
+    let mut link = introduced?;
     link.established(config.frame_bytes_max, config.liveness);
     Ok(link)
 }

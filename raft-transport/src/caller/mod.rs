@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use raft_core::{Address, BoxFuture, CallError, Caller};
 
+use crate::complaints::Complaints;
 use crate::config::CallerConfig;
 use crate::counters::{Counters, Tally};
 use crate::network::Network;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     places: Mutex<BTreeMap<Address, Arc<Place>>>,
     tasks: Tasks,
     tally: Arc<Tally>,
+    complaints: Complaints,
 }
 
 /// The connections to one address.
@@ -57,6 +59,7 @@ impl TcpCaller {
             places: Mutex::default(),
             tasks: Tasks::new(),
             tally: Arc::default(),
+            complaints: Complaints::default(),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -127,6 +127,9 @@ pub enum Refusal {
     /// The first frame was not a hello.
     #[error("that was no hello")]
     NoHello,
+    /// The hello claims to be another than the certificate is of.
+    #[error("the certificate is not of the node that the hello claims to be from")]
+    WrongCertificate,
 }
 
 impl Hello {
@@ -221,6 +224,7 @@ impl Refusal {
             Self::TooManyClients => out.put_u8(7),
             Self::NoService => out.put_u8(8),
             Self::NoHello => out.put_u8(9),
+            Self::WrongCertificate => out.put_u8(10),
         }
     }
 
@@ -237,6 +241,7 @@ impl Refusal {
             7 => Self::TooManyClients,
             8 => Self::NoService,
             9 => Self::NoHello,
+            10 => Self::WrongCertificate,
             tag => return Err(reader.unknown("refusal", tag)),
         })
     }

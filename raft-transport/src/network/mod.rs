@@ -1,6 +1,6 @@
 //! What is needed of a network: byte streams between addresses.
 //!
-//! [`TokioNetwork`] is the real one, [`MemoryNetwork`] lives in the process and needs no time, so that
+//! [`TokioNetwork`] is the real one, [`LoopbackNetwork`] one that does not leave the machine, [`MemoryNetwork`] lives in the process and needs no time, so that
 //! deadlines can be tested with a paused clock. A simulator implements [`Network`] and runs everything above
 //! it unchanged.
 
@@ -13,7 +13,7 @@ use ::tokio::io::{AsyncRead, AsyncWrite};
 use raft_core::{Address, BoxFuture};
 
 pub use self::memory::MemoryNetwork;
-pub use self::tokio::TokioNetwork;
+pub use self::tokio::{LoopbackNetwork, TokioNetwork};
 
 /// A bidirectional stream of bytes. Dropping it closes it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -3,7 +3,7 @@
 use std::io;
 
 use raft_core::{Address, BoxFuture};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 
 use super::{Listener, Network, Stream};
 
@@ -11,14 +11,16 @@ use super::{Listener, Network, Stream};
 #[derive(Clone, Copy, Default, Debug)]
 pub struct TokioNetwork;
 
+/// TCP within this machine: what [`TokioNetwork`] is, but for addresses that are not of the loopback device,
+/// which are refused, whatever name they hide behind. What is said without encryption cannot leave the machine
+/// by it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct LoopbackNetwork;
+
 impl Network for TokioNetwork {
     fn bind(&self, address: &Address) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         let address = address.clone();
-        Box::pin(async move {
-            let listener = TcpListener::bind(&address.0).await?;
-            let address = Address(listener.local_addr()?.to_string());
-            Ok(Box::new(Tcp { listener, address }) as Box<dyn Listener>)
-        })
+        Box::pin(async move { listening(TcpListener::bind(&address.0).await?) })
     }
 
     fn connect(&self, address: &Address) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
@@ -27,9 +29,39 @@ impl Network for TokioNetwork {
     }
 }
 
+impl Network for LoopbackNetwork {
+    fn bind(&self, address: &Address) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        let address = address.clone();
+        Box::pin(async move { listening(TcpListener::bind(&*local(&address).await?).await?) })
+    }
+
+    fn connect(&self, address: &Address) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+        let address = address.clone();
+        Box::pin(async move { Ok(prepared(TcpStream::connect(&*local(&address).await?).await?)) })
+    }
+}
+
+/// What an address stands for on the loopback device.
+async fn local(address: &Address) -> io::Result<Vec<std::net::SocketAddr>> {
+    let found = lookup_host(&address.0).await?.filter(|at| at.ip().is_loopback());
+    let found: Vec<_> = found.collect();
+    match found.is_empty() {
+        true => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "not on the loopback device, and without TLS nothing else is allowed",
+        )),
+        false => Ok(found),
+    }
+}
+
 struct Tcp {
     listener: TcpListener,
     address: Address,
+}
+
+fn listening(listener: TcpListener) -> io::Result<Box<dyn Listener>> {
+    let address = Address(listener.local_addr()?.to_string());
+    Ok(Box::new(Tcp { listener, address }))
 }
 
 impl Listener for Tcp {

@@ -9,7 +9,9 @@ use tokio::time::timeout;
 use super::link::{Link, LinkError};
 use super::{Admission, Shared};
 use crate::codec::{Claim, FrameKind, Hello, Intent, Protocols, Refusal, Welcome};
+use crate::counters::Tally;
 use crate::network::Stream;
+use crate::tls::{CertificateFault, Subject, TlsFault, stream};
 
 /// Why a handshake failed.
 #[derive(Debug, Error)]
@@ -18,6 +20,8 @@ pub(crate) enum HandshakeError {
     Connect(std::io::Error),
     #[error("it did not end in time")]
     Late,
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error("refused by the other side: {0}")]
@@ -36,7 +40,6 @@ pub(crate) async fn dial(
     let config = &shared.config;
     let connecting = timeout(config.dial_max, shared.network.connect(address)).await;
     let stream = connecting.map_err(|_| HandshakeError::Late)?.map_err(HandshakeError::Connect)?;
-    let mut link = Link::new(stream, config.peer_liveness, Arc::clone(&shared.tally));
     let claim = Claim::Peer {
         intent,
         cluster: config.cluster,
@@ -44,8 +47,16 @@ pub(crate) async fn dial(
         incarnation: config.incarnation,
         to: peer,
     };
-    let answer = timeout(config.handshake_max, introduce(&mut link, claim)).await;
-    let welcome = answer.map_err(|_| HandshakeError::Late)??;
+    let introducing = async {
+        let stream::Secured { stream, subject } =
+            stream::connect(&config.security, stream).await.map_err(counted(&shared.tally))?;
+        check_certificate(subject.as_ref(), peer).map_err(counted(&shared.tally))?;
+        let mut link = Link::new(stream, config.peer_liveness, Arc::clone(&shared.tally));
+        Ok((introduce(&mut link, claim).await?, link))
+    };
+    let introduced: Result<_, HandshakeError> =
+        timeout(config.handshake_max, introducing).await.map_err(|_| HandshakeError::Late)?;
+    let (welcome, mut link) = introduced?;
     check_welcome(shared, peer, &welcome).map_err(HandshakeError::Refused)?;
     link.established(config.frame_bytes_max, config.peer_liveness);
     Ok(link)
@@ -72,6 +83,27 @@ pub(crate) async fn introduce(link: &mut Link, claim: Claim) -> Result<Welcome, 
         }
         kind => Err(LinkError::Kind(kind).into()),
     }
+}
+
+/// The error, counted.
+pub(crate) fn counted(tally: &Tally) -> impl FnOnce(TlsFault) -> HandshakeError {
+    |fault| {
+        fault.count(tally);
+        HandshakeError::Tls(fault)
+    }
+}
+
+/// Whether the certificate, if there is one, is of `node`. Its cluster is known to be right.
+fn check_certificate(subject: Option<&Subject>, expected: NodeId) -> Result<(), TlsFault> {
+    let fault = match subject {
+        None => return Ok(()),
+        Some(Subject::Node { node, .. }) if *node == expected => return Ok(()),
+        Some(found @ Subject::Node { .. }) => {
+            CertificateFault::OtherNode { expected, found: found.clone() }
+        }
+        Some(found) => CertificateFault::NotOfANode { found: found.clone() },
+    };
+    Err(TlsFault::Certificate(fault))
 }
 
 fn check_welcome(shared: &Shared, peer: NodeId, welcome: &Welcome) -> Result<(), Refusal> {
@@ -101,9 +133,15 @@ pub(crate) async fn greet(
     shared: &Shared,
     stream: Box<dyn Stream>,
 ) -> Result<(Claim, Link), HandshakeError> {
-    let mut link = Link::new(stream, shared.config.client_liveness, Arc::clone(&shared.tally));
-    match timeout(shared.config.handshake_max, answer(shared, &mut link)).await {
-        Ok(claim) => Ok((claim?, link)),
+    let config = &shared.config;
+    let greeting = async {
+        let stream::Secured { stream, subject } =
+            stream::accept(&config.security, stream).await.map_err(counted(&shared.tally))?;
+        let mut link = Link::new(stream, config.client_liveness, Arc::clone(&shared.tally));
+        Ok((answer(shared, &mut link, subject.as_ref()).await?, link))
+    };
+    match timeout(config.handshake_max, greeting).await {
+        Ok(greeted) => greeted,
         Err(_) => {
             shared.tally.handshakes_late.one();
             Err(HandshakeError::Late)
@@ -111,12 +149,22 @@ pub(crate) async fn greet(
     }
 }
 
-async fn answer(shared: &Shared, link: &mut Link) -> Result<Claim, HandshakeError> {
+async fn answer(
+    shared: &Shared,
+    link: &mut Link,
+    subject: Option<&Subject>,
+) -> Result<Claim, HandshakeError> {
     let frame = link.frame().await?;
     let hello = match frame.kind {
         FrameKind::Hello => Hello::decode(&frame.payload).map_err(|_| Refusal::NoHello),
         _ => Err(Refusal::NoHello),
     };
+    if let Ok(Hello { claim: Claim::Peer { from, .. }, .. }) = hello
+        && let Err(fault) = check_certificate(subject, from)
+    {
+        refuse(link, Refusal::WrongCertificate).await?;
+        return Err(counted(&shared.tally)(fault));
+    }
     match hello.and_then(|hello| judge(shared, &hello).map(|protocol| (hello, protocol))) {
         Ok((hello, protocol)) => {
             let config = &shared.config;
@@ -126,18 +174,23 @@ async fn answer(shared: &Shared, link: &mut Link) -> Result<Claim, HandshakeErro
                 node: config.node,
                 incarnation: config.incarnation,
             };
-            // Both answers fit: their length is fixed.
+            // It fits: its length is fixed.
             let _ = link.put(FrameKind::Welcome, |out| welcome.encode(out));
             link.flush().await?;
             Ok(hello.claim)
         }
         Err(refusal) => {
             count(shared, refusal);
-            let _ = link.put(FrameKind::Refusal, |out| refusal.encode(out));
-            link.flush().await?;
+            refuse(link, refusal).await?;
             Err(HandshakeError::Refused(refusal))
         }
     }
+}
+
+async fn refuse(link: &mut Link, refusal: Refusal) -> Result<(), LinkError> {
+    // It fits: its length is fixed.
+    let _ = link.put(FrameKind::Refusal, |out| refusal.encode(out));
+    link.flush().await
 }
 
 /// The protocol to speak with whoever says `hello`, or why not.
@@ -181,5 +234,6 @@ fn count(shared: &Shared, refusal: Refusal) {
         Refusal::WrongIncarnation => tally.refused_incarnation.one(),
         Refusal::TooManyClients | Refusal::NoService => tally.refused_client.one(),
         Refusal::NoHello => tally.refused_no_hello.one(),
+        Refusal::WrongCertificate => tally.certificate_other_node.one(),
     }
 }

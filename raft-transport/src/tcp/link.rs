@@ -6,6 +6,10 @@
 //!    is to be written is not taken.
 //! 3. Everything is state of the link: dropping the future of a turn loses nothing.
 
+mod error;
+
+pub(crate) use error::LinkError;
+
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -13,14 +17,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::codec::{
-    DecodeError, Frame, FrameError, FrameFault, FrameKind, FrameReader, FrameTooLong,
-    HANDSHAKE_BYTES_MAX, write_frame,
-};
+use crate::codec::{Frame, FrameKind, FrameReader, FrameTooLong, HANDSHAKE_BYTES_MAX, write_frame};
 use crate::config::Liveness;
 use crate::counters::Tally;
 use crate::network::Stream;
@@ -40,25 +40,11 @@ pub(crate) enum Gate {
     Shut,
 }
 
-/// Why a connection ended.
-#[derive(Debug, Error)]
-pub(crate) enum LinkError {
-    #[error("the other side closed the connection")]
-    Closed,
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Frame(#[from] FrameError),
-    #[error("bad payload in the frame at byte {at} of the stream: {error}")]
-    Payload { at: u64, error: DecodeError },
-    #[error("a frame of the kind {0:?} has no place here")]
-    Kind(FrameKind),
-    #[error("a message between other nodes than the two that are connected")]
-    Misaddressed,
-    #[error("nothing was heard for too long")]
-    Silent,
-    #[error("the other side does not read")]
-    Stalled,
+/// What the stream may hold back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Held {
+    Nothing,
+    Something,
 }
 
 pub(crate) struct Link {
@@ -72,6 +58,8 @@ pub(crate) struct Link {
     queued: u64,
     /// Up to where the bytes of `output` may have left, since the beginning.
     attempted: u64,
+    /// Whether the stream may hold bytes of its own that it was given: one with TLS does.
+    held: Held,
     liveness: Liveness,
     heard: Instant,
     said: Instant,
@@ -94,6 +82,7 @@ impl Link {
             output: BytesMut::new(),
             queued: 0,
             attempted: 0,
+            held: Held::Nothing,
             liveness,
             heard: now,
             said: now,
@@ -118,7 +107,7 @@ impl Link {
 
     /// Whether everything put in was written.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.output.is_empty()
+        self.output.is_empty() && self.held == Held::Nothing
     }
 
     /// How many bytes were put in since the beginning.
@@ -149,7 +138,7 @@ impl Link {
             match self.frames.next(&mut self.input) {
                 Ok(Some(Frame { kind: FrameKind::Ping, .. })) => {}
                 Ok(frame) => return Ok(frame),
-                Err(error) => return Err(self.reject(error)),
+                Err(error) => return Err(LinkError::of_frame(error, &self.input, &self.tally)),
             }
         }
     }
@@ -192,32 +181,54 @@ impl Link {
 
     /// Ready when something was to be written and all of it is.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        if self.output.is_empty() {
+        if self.is_flushed() {
             return Poll::Pending;
         }
-        while !self.output.is_empty() {
-            let count =
-                match AsyncWrite::poll_write(Pin::new(&mut self.stream), context, &self.output) {
-                    Poll::Ready(Ok(count)) if count > 0 => count,
-                    Poll::Ready(result) => {
-                        // A stream that fails may have taken any part of what it was given.
-                        self.attempted = self.queued;
-                        let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
-                        return Poll::Ready(Err(error.into()));
-                    }
-                    Poll::Pending => {
-                        self.stalled.get_or_insert_with(Instant::now);
-                        return Poll::Pending;
-                    }
-                };
-            self.output.advance(count);
-            self.attempted += count as u64;
-            self.tally.bytes_out.add(count as u64);
-            self.stalled = None;
+        loop {
+            // Before more is given to it, so that what it only holds is not taken for what it got rid of.
+            ready!(self.poll_flush(context))?;
+            if self.output.is_empty() {
+                break;
+            }
+            match AsyncWrite::poll_write(Pin::new(&mut self.stream), context, &self.output) {
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.output.advance(count);
+                    self.attempted += count as u64;
+                    self.tally.bytes_out.add(count as u64);
+                    self.held = Held::Something;
+                }
+                Poll::Ready(result) => {
+                    // A stream that fails may have taken any part of what it was given.
+                    self.attempted = self.queued;
+                    let error = result.err().unwrap_or(io::ErrorKind::WriteZero.into());
+                    return Poll::Ready(Err(LinkError::of_stream(error, &self.tally)));
+                }
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
+            }
         }
         self.said = Instant::now();
         if self.output.capacity() > KEEP_BYTES {
             self.output = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the stream holds nothing back.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.held == Held::Something {
+            match AsyncWrite::poll_flush(Pin::new(&mut self.stream), context) {
+                Poll::Ready(Ok(())) => (self.held, self.stalled) = (Held::Nothing, None),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(LinkError::of_stream(error, &self.tally)));
+                }
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -230,10 +241,13 @@ impl Link {
             self.input.reserve(self.read_bytes.max(missing));
         }
         // The future of a read has no state of its own, so that it may be made anew each time.
-        let count = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context))?;
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context));
+        let count = read.map_err(|error| LinkError::of_stream(error, &self.tally))?;
         if count == 0 {
             let end = self.frames.finish(&self.input);
-            return Poll::Ready(Err(end.err().map_or(LinkError::Closed, |e| self.reject(e))));
+            return Poll::Ready(Err(end
+                .err()
+                .map_or(LinkError::Closed, |e| LinkError::of_frame(e, &self.input, &self.tally))));
         }
         self.heard = Instant::now();
         self.tally.bytes_in.add(count as u64);
@@ -281,20 +295,6 @@ impl Link {
             // An empty payload fits any limit.
             let _ = self.put(FrameKind::Ping, |_| {});
         }
-    }
-
-    fn reject(&self, error: FrameError) -> LinkError {
-        let count = match error.fault {
-            FrameFault::Magic { .. } | FrameFault::Version { .. } => &self.tally.rejected_format,
-            FrameFault::HeaderChecksum | FrameFault::PayloadChecksum => {
-                &self.tally.rejected_checksum
-            }
-            FrameFault::Kind { .. } => &self.tally.rejected_kind,
-            FrameFault::TooLong { .. } => &self.tally.rejected_too_long,
-            FrameFault::Truncated { .. } => &self.tally.rejected_truncated,
-        };
-        count.one();
-        LinkError::Frame(error)
     }
 }
 

@@ -10,13 +10,15 @@
 //!    bounded by what [`Peers`] knows.
 //! 3. What one connection does wrong ends that connection and nothing else.
 
+mod admission;
 mod handshake;
 pub(crate) mod link;
 mod peer;
 mod queue;
 mod session;
 
-pub(crate) use handshake::{HandshakeError, introduce};
+pub use admission::{Admission, Peers};
+pub(crate) use handshake::{HandshakeError, counted, introduce};
 pub(crate) use session::NUMBER_BYTES;
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::{
-    Address, BoxFuture, Envelope, Incarnation, NodeId, Service, Transport, TransportClosed,
+    Address, BoxFuture, ClusterId, Envelope, NodeId, Service, Transport, TransportClosed,
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -32,44 +34,15 @@ use tokio::time::{sleep, timeout};
 
 use crate::codec::{Claim, HANDSHAKE_BYTES_MAX, Intent};
 use crate::complaints::Complaints;
-use crate::config::TcpConfig;
+use crate::config::{Security, TcpConfig};
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
 use crate::network::{Listener, Network, Stream};
 use crate::slots::Slots;
 use crate::tasks::Tasks;
+use crate::tls::Subject;
 use handshake::greet;
 use peer::Peer;
-
-/// What a transport must know of the other nodes. Asked at each dial and each handshake, so that the answers
-/// may change at any time. A closure from [`NodeId`] to an address is one.
-pub trait Peers: Send + Sync + 'static {
-    /// Where `node` can be reached; `None` if it does not belong to the cluster. It is not let in then.
-    fn address(&self, node: NodeId) -> Option<Address>;
-
-    /// Whether `node` may be connected, in this life of its data directory.
-    fn admit(&self, node: NodeId, incarnation: Incarnation) -> Admission {
-        let _ = (node, incarnation);
-        Admission::Admitted
-    }
-}
-
-impl<F: Fn(NodeId) -> Option<Address> + Send + Sync + 'static> Peers for F {
-    fn address(&self, node: NodeId) -> Option<Address> {
-        self(node)
-    }
-}
-
-/// The answer of [`Peers::admit`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Admission {
-    /// It may.
-    Admitted,
-    /// Not a node of the cluster.
-    UnknownNode,
-    /// The node lost its data directory, and with it what it had promised.
-    WrongIncarnation,
-}
 
 /// Why a transport could not be made.
 #[derive(Debug, Error)]
@@ -82,6 +55,16 @@ pub enum BindError {
         address: Address,
         /// Why.
         error: std::io::Error,
+    },
+    /// The certificate is not this node's.
+    #[error("the certificate is of {found}, and this is {node} of {cluster}")]
+    WrongCertificate {
+        /// Whose it is.
+        found: Subject,
+        /// This node.
+        node: NodeId,
+        /// Its cluster.
+        cluster: ClusterId,
     },
     /// Frames are too short for the protocol's own.
     #[error("frame_bytes_max is {0}, at least {HANDSHAKE_BYTES_MAX} is needed")]
@@ -128,6 +111,7 @@ impl TcpTransport {
         if config.frame_bytes_max < HANDSHAKE_BYTES_MAX {
             return Err(BindError::FrameBytes(config.frame_bytes_max));
         }
+        check_own_certificate(&config)?;
         let listening = network.bind(&config.listen).await;
         let listener = listening
             .map_err(|error| BindError::Listen { address: config.listen.clone(), error })?;
@@ -238,6 +222,16 @@ impl Shared {
     async fn stopping(&self) {
         // It fails only when there is no sender, and `self` has it.
         let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Stopping).await;
+    }
+}
+
+fn check_own_certificate(config: &TcpConfig) -> Result<(), BindError> {
+    let TcpConfig { cluster, node, .. } = *config;
+    match &config.security {
+        Security::MutualTls(tls) if *tls.subject() != (Subject::Node { cluster, node }) => {
+            Err(BindError::WrongCertificate { found: tls.subject().clone(), node, cluster })
+        }
+        Security::Plaintext | Security::MutualTls(_) => Ok(()),
     }
 }
 

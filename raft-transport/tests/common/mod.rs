@@ -87,12 +87,12 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// Waits until the counters are as wanted.
 pub async fn until(transport: &TcpTransport, wanted: impl Fn(&Counters) -> bool) {
-    soon(async {
+    let waiting = timeout(Duration::from_secs(60), async {
         while !wanted(&transport.counters()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    })
-    .await;
+    });
+    waiting.await.unwrap_or_else(|_| panic!("not within a minute: {:?}", transport.counters()));
 }
 
 /// A service that answers with what it is asked.
@@ -117,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     }
     pub async fn say(&mut self, bytes: &[u8]) {
         soon(self.stream.write_all(bytes)).await.unwrap();
+        soon(self.stream.flush()).await.unwrap();
     }
     /// The next frame that is no ping; `None` when the other side has closed.
     pub async fn hear(&mut self) -> Option<Frame> {

@@ -34,7 +34,8 @@ pub(crate) async fn bench(args: BenchArgs) -> Done {
     let load = Load::new(&args)?;
     let connections = args.connections.min(args.clients);
     let each = args.clients.div_ceil(connections) as usize;
-    let targets: Vec<Clerk> = (0..connections).map(|_| clerk(&args.connect, each)).collect();
+    let targets = (0..connections).map(|_| clerk(&args.connect, each));
+    let targets: Vec<Clerk> = targets.collect::<Result<_, _>>()?;
     eprintln!(
         "bench: {} clients over {connections} connections, {} unmeasured, then {}",
         args.clients, args.warmup, args.duration

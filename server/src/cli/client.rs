@@ -1,10 +1,13 @@
 //! The commands that talk to a cluster as its client does.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use raft_transport::CredentialFiles;
 
-use crate::config::{HostPort, Mode};
+use crate::config::{Exposure, HostPort, Mode, Security};
+use crate::exit::Failure;
 use crate::units::Span;
 
 /// How to reach the cluster.
@@ -21,6 +24,50 @@ pub(crate) struct Connect {
     /// What the cluster is
     #[arg(long, env = "SHARDKV_MODE", hide_env_values = true, default_value = "sharded")]
     pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) security: SecurityFlags,
+}
+
+/// How connections are secured. All of a cluster have to agree.
+#[derive(Clone, Default, Debug, Args)]
+#[command(next_help_heading = "Security")]
+pub(crate) struct SecurityFlags {
+    /// The certificate of the cluster's authority, in PEM [default: none, and plaintext on this machine]
+    #[arg(long, env = "SHARDKV_TLS_CA", hide_env_values = true, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// This client's certificate, in PEM, as `shardkv certs create-client` makes it
+    #[arg(long, env = "SHARDKV_TLS_CERT", hide_env_values = true, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of this client's certificate, in PEM
+    #[arg(long, env = "SHARDKV_TLS_KEY", hide_env_values = true, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Whom plaintext may be exposed to, where there are no certificates [default: loopback-only]
+    #[arg(
+        long,
+        env = "SHARDKV_INSECURE_PLAINTEXT",
+        hide_env_values = true,
+        value_name = "EXPOSURE"
+    )]
+    pub(crate) insecure_plaintext: Option<Exposure>,
+}
+
+impl SecurityFlags {
+    /// What they ask for.
+    pub(crate) fn wanted(&self) -> Result<Security, Failure> {
+        let files = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        Security::of(files.map(Option::as_ref), self.insecure_plaintext.unwrap_or_default())
+    }
+}
+
+impl From<CredentialFiles> for SecurityFlags {
+    fn from(files: CredentialFiles) -> Self {
+        Self {
+            tls_ca: Some(files.authority),
+            tls_cert: Some(files.certificate),
+            tls_key: Some(files.key),
+            insecure_plaintext: None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

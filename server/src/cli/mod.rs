@@ -1,10 +1,12 @@
 //! The command line: what can be asked of `shardkv`. The help texts are held by a test against
 //! `tests/help`.
 
+mod certs;
 mod client;
 mod shard;
 mod tools;
 
+pub(crate) use certs::*;
 pub(crate) use client::*;
 pub(crate) use shard::*;
 pub(crate) use tools::*;
@@ -76,6 +78,9 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Measure throughput and latency with a closed loop of clients
     Bench(BenchArgs),
+    /// Make the certificates by which nodes and clients know each other
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Look at a node's files, offline
     #[command(subcommand)]
     Inspect(InspectCommand),

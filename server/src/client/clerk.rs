@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use kv::{Appended, Deleted, Expect, Scan, Swap, Versioned};
 use raft_core::{Caller, LogIndex};
-use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TokioNetwork, group_address};
+use raft_transport::group_address;
 
 use super::merge::Merged;
 use super::{entropy, limits_max};
 use crate::cli::Connect;
 use crate::config::{CONTROLLER, HostPort, Mode};
+use crate::exit::Failure;
+use crate::wire::Wire;
 
 /// Why a call has no answer, in either mode.
 pub(crate) type ClerkError = kv::ClerkError<shardkv::Refusal>;
@@ -24,15 +26,16 @@ pub(crate) enum Clerk {
 }
 
 /// What requests are sent by. Within a runtime only.
-pub(crate) fn caller() -> Arc<dyn Caller> {
-    let caller = TcpCaller::new(CallerConfig::new(entropy()), Arc::new(TokioNetwork));
-    Arc::new(GroupCaller::new(Arc::new(caller)))
+pub(crate) fn caller(connect: &Connect) -> Result<Arc<dyn Caller>, Failure> {
+    let security = connect.security.wanted()?;
+    security.check(&connect.endpoints)?;
+    Ok(Wire::open(security)?.caller())
 }
 
 /// A clerk of its own connections, with at most `in_flight` calls at once. Within a runtime only.
-pub(crate) fn clerk(connect: &Connect, in_flight: usize) -> Clerk {
-    match connect.mode {
-        Mode::Plain => Clerk::Plain(plain(connect, in_flight)),
+pub(crate) fn clerk(connect: &Connect, in_flight: usize) -> Result<Clerk, Failure> {
+    Ok(match connect.mode {
+        Mode::Plain => Clerk::Plain(plain(connect, in_flight)?),
         Mode::Sharded => {
             let mut config = shardkv::ClerkConfig::default();
             config.deadline = connect.timeout.0;
@@ -42,20 +45,21 @@ pub(crate) fn clerk(connect: &Connect, in_flight: usize) -> Clerk {
             config.limits = limits_max();
             // So that it is known in time why the controller does not answer.
             config.controller_timeout = config.controller_timeout.min(connect.timeout.0 / 4 * 3);
-            let caller = caller();
+            let caller = caller(connect)?;
             let controller = controller(connect, caller.clone());
             Clerk::Sharded(shardkv::Clerk::new(caller, controller, config))
         }
-    }
+    })
 }
 
-pub(crate) fn plain(connect: &Connect, in_flight: usize) -> kv::Clerk {
+pub(crate) fn plain(connect: &Connect, in_flight: usize) -> Result<kv::Clerk, Failure> {
     let mut config = kv::ClerkConfig::default();
     config.deadline = connect.timeout.0;
     config.in_flight_max = in_flight;
     config.limits = limits_max();
     config.seed = entropy();
-    kv::Clerk::new(caller(), connect.endpoints.iter().map(HostPort::address), config)
+    let endpoints = connect.endpoints.iter().map(HostPort::address);
+    Ok(kv::Clerk::new(caller(connect)?, endpoints, config))
 }
 
 /// A clerk of the controller: any node of the cluster knows where that is.

@@ -47,26 +47,27 @@ pub(crate) fn failure<R: Remedy>(error: kv::ClerkError<R>, connect: &Connect) ->
         kv::ClerkError::Refused(refusal) => {
             Failure::new(exit, format!("refused: {refusal}")).hint(refusal.remedy())
         }
-        kv::ClerkError::NotDone(cause) => {
-            Failure::new(exit, format!("not done within {timeout}, and without effect: {cause}"))
-                .hint(match cause {
-                    Cause::Unreachable | Cause::NoReply => format!(
-                        "is a node running at {endpoints}? Give others with --endpoints, or more \
-                         time with --timeout"
-                    ),
-                    Cause::NoLeader => format!(
-                        "most of a group's nodes must be up; `shardkv status` shows those at \
+        kv::ClerkError::NotDone(cause) => Failure::new(
+            exit,
+            format!("not done within {timeout}, and without effect: {cause}"),
+        )
+        .hint(match cause {
+            Cause::Unreachable | Cause::NoReply => format!(
+                "is a node running at {endpoints}, with TLS or without as this client? Give \
+                         others with --endpoints, or more time with --timeout"
+            ),
+            Cause::NoLeader => format!(
+                "most of a group's nodes must be up; `shardkv status` shows those at \
                          {endpoints}, and --endpoints gives others"
-                    ),
-                    Cause::Protocol => other_mode(connect),
-                    Cause::WrongGroup | Cause::NoEndpoint => {
-                        "no group has that shard, or it is moving: `shardkv shard \
+            ),
+            Cause::Protocol => other_mode(connect),
+            Cause::WrongGroup | Cause::NoEndpoint => {
+                "no group has that shard, or it is moving: `shardkv shard \
                                           list` shows where it is"
-                            .to_owned()
-                    }
-                    _ => "try again, or give more time with --timeout".to_owned(),
-                })
-        }
+                    .to_owned()
+            }
+            _ => "try again, or give more time with --timeout".to_owned(),
+        }),
         kv::ClerkError::Unknown(cause) => {
             Failure::new(exit, format!("it is unknown whether this was done: {cause}"))
                 .hint("it was done once, or will be, or never; read the key to find out")
@@ -133,12 +134,14 @@ pub(crate) fn value_of(argument: &OsStr, is_hex: bool) -> Result<Vec<u8>, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::SecurityFlags;
     use crate::units::Span;
 
     #[test]
     fn each_fate_has_its_exit_code() {
         let (endpoints, timeout) = (Vec::new(), Span::secs(1));
-        let connect = Connect { endpoints, timeout, mode: Mode::Sharded };
+        let security = SecurityFlags::default();
+        let connect = Connect { endpoints, timeout, mode: Mode::Sharded, security };
         let refusal = shardkv::Refusal::CrossShard;
         for (error, exit) in [
             (ClerkError::Refused(refusal), Exit::Refused),

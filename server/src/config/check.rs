@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_core::{Address, GroupId, NodeId};
 
 use super::groups::Groups;
-use super::{CONTROLLER, Config, Mode};
+use super::{CONTROLLER, Config, Mode, Security};
 use crate::exit::{Done, Failure};
 use crate::units::{Size, Span};
 
@@ -15,6 +15,7 @@ impl Config {
         self.check_required()?;
         self.check_clock()?;
         self.check_reachable()?;
+        self.check_security()?;
         self.check_groups()?;
         check_size("key_bytes_max", self.key_bytes_max.value, Size::mib(1))?;
         check_size("value_bytes_max", self.value_bytes_max.value, Size::mib(4))?;
@@ -56,6 +57,20 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Plaintext stays on this machine, unless somebody wants it otherwise and says so.
+    fn check_security(&self) -> Done {
+        let all = self.peers.value.0.values();
+        let all = all.chain([&self.listen.value, &self.advertise.value]);
+        self.security()?.check(all.filter(|at| !at.0.is_empty()))
+    }
+
+    /// What connections are to be secured by.
+    pub(crate) fn security(&self) -> Result<Security, Failure> {
+        let files = [&self.tls_ca, &self.tls_cert, &self.tls_key];
+        let files = files.map(|file| Some(&file.value).filter(|path| !path.as_os_str().is_empty()));
+        Security::of(files, self.insecure_plaintext.value)
     }
 
     /// Where everything is must be known to every node: where the controller is above all.

@@ -8,11 +8,13 @@ mod check;
 mod file;
 mod groups;
 mod peers;
+mod security;
 mod settings;
 mod show;
 
 pub(crate) use groups::{CONTROLLER, Groups, Mode, PLAIN};
 pub(crate) use peers::{HostPort, Peers};
+pub(crate) use security::{Exposure, Security};
 pub(crate) use settings::{Config, ServerFlags};
 
 use std::collections::BTreeSet;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use raft_core::NodeId;
+use raft_transport::CredentialFiles;
 
 use crate::cli::LogFlags;
 use crate::exit::Failure;
@@ -49,6 +52,12 @@ impl Config {
         config.data_dir.value = dir;
         config.listen.value = HostPort::new("127.0.0.1:0");
         config
+    }
+
+    pub(crate) fn set_security(&mut self, files: &CredentialFiles) {
+        self.tls_ca.value.clone_from(&files.authority);
+        self.tls_cert.value.clone_from(&files.certificate);
+        self.tls_key.value.clone_from(&files.key);
     }
 
     pub(crate) fn set_groups(&mut self, groups: impl IntoIterator<Item = u64>, nodes: &[NodeId]) {

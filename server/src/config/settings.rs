@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::groups::{Groups, Mode};
 use super::peers::{HostPort, Peers};
+use super::security::Exposure;
 use crate::cli::LogFlags;
 use crate::logging::LogFormat;
 use crate::units::{Size, Span};
@@ -143,6 +144,17 @@ settings! {
     /// Where clients and peers reach this node, if not where it listens [default: this node's entry in
     /// `peers`, or else `listen`]
     advertise: HostPort, "SHARDKV_ADVERTISE", "HOST:PORT", HostPort::new("");
+    /// The certificate of the cluster's authority, in PEM. With `tls_cert` and `tls_key` all connections are
+    /// secured by TLS, with certificates on both sides [default: none, and plaintext on this machine]
+    tls_ca: PathBuf, "SHARDKV_TLS_CA", "FILE", PathBuf::new();
+    /// The certificate of this node, in PEM, as `shardkv certs create-node` makes it. SIGHUP makes the node
+    /// read it again, and its key and the authority's
+    tls_cert: PathBuf, "SHARDKV_TLS_CERT", "FILE", PathBuf::new();
+    /// The private key of this node's certificate, in PEM, which only its owner may be able to read
+    tls_key: PathBuf, "SHARDKV_TLS_KEY", "FILE", PathBuf::new();
+    /// Whom plaintext may be exposed to, where there are no certificates: `loopback-only`, or
+    /// `anyone-can-read-and-write`, which means what it says [default: loopback-only]
+    insecure_plaintext: Exposure, "SHARDKV_INSECURE_PLAINTEXT", "EXPOSURE", Exposure::LoopbackOnly;
     /// The nodes of the cluster and where they are reached, as 1=HOST:PORT,2=HOST:PORT. This node may be
     /// among them, so that all nodes can be given the same list [default: this node alone]
     peers: Peers, "SHARDKV_PEERS", "ID=HOST:PORT,…", Peers::default();
@@ -237,6 +249,12 @@ impl Written for Mode {
             Self::Sharded => "sharded",
             Self::Plain => "plain",
         })
+    }
+}
+
+impl Written for Exposure {
+    fn written(&self) -> String {
+        quoted(self.name())
     }
 }
 

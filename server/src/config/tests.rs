@@ -18,7 +18,11 @@ fn loaded(arguments: &[&str], file: &str) -> Result<Config, Failure> {
     config.check().map(|()| config)
 }
 
-const NODE: &str = "cluster_id = 7\nnode_id = 2\ndata_dir = '/tmp/x'\n";
+/// A node that may be reached by any name.
+const NODE: &str = "cluster_id = 7\nnode_id = 2\ndata_dir = '/tmp/x'\n\
+                    insecure_plaintext = 'anyone-can-read-and-write'\n";
+/// A node that nothing is said of.
+const BARE: &str = "cluster_id = 7\nnode_id = 2\ndata_dir = '/tmp/x'\n";
 
 #[test]
 fn each_setting_is_merged_for_itself() {
@@ -47,7 +51,7 @@ fn the_sample_file_holds_the_defaults_and_names_every_setting() {
         assert!(EXAMPLE.contains(&format!("{name} = ")) || name == "peers", "{name} is missing");
         if !required.contains(&name) {
             assert_eq!(sampled, default, "{name}");
-            let unset = ["advertise", "groups"].contains(&name);
+            let unset = ["advertise", "groups", "tls_ca", "tls_cert", "tls_key"].contains(&name);
             assert_eq!(source == Source::Default, unset, "{name}");
         }
     }
@@ -103,4 +107,50 @@ fn a_node_is_a_member_wherever_it_is_listed() {
     let unlisted = loaded(&["--peers", "1=a:1,3=b:2"], NODE).unwrap();
     assert_eq!(ids(&unlisted), [1, 3, 2]);
     assert_eq!(unlisted.advertised(&"z:9".into()), "z:9".into());
+}
+
+#[test]
+fn plaintext_stays_on_this_machine() {
+    for (settings, stranger) in [
+        ("listen = '192.0.2.1:7101'", "192.0.2.1:7101"),
+        ("listen = '0.0.0.0:7101'\nadvertise = '127.0.0.1:7101'", "0.0.0.0:7101"),
+        ("listen = '[::]:7101'\nadvertise = 'localhost:7101'", "[::]:7101"),
+        ("advertise = 'node-a:7101'", "node-a:7101"),
+        ("[peers]\n1 = '127.0.0.1:1'\n2 = '127.0.0.1:2'\n3 = '10.0.0.3:7101'", "10.0.0.3:7101"),
+        // Names are not what they look like.
+        ("[peers]\n1 = '127.0.0.1.example.net:1'\n2 = '[::1]:2'", "127.0.0.1.example.net:1"),
+        ("[peers]\n1 = 'localhost.example.net:1'\n2 = '[::1]:2'", "localhost.example.net:1"),
+    ] {
+        let failure = loaded(&[], &format!("{BARE}{settings}")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{settings}");
+        let says = format!("{stranger} is not of this machine for certain");
+        assert!(failure.to_string().contains(&says), "{settings}: {failure}");
+        assert!(failure.remedy.contains("--insecure-plaintext anyone-can-read-and-write"));
+
+        let loud = ["--insecure-plaintext", "anyone-can-read-and-write"];
+        let config = loaded(&loud, &format!("{BARE}{settings}")).unwrap();
+        let exposed = Security::Plaintext(Exposure::AnyoneCanReadAndWrite);
+        assert_eq!(config.security().unwrap(), exposed);
+        let tls = ["--tls-ca", "a", "--tls-cert", "b", "--tls-key", "c"];
+        let config = loaded(&tls, &format!("{BARE}{settings}")).unwrap();
+        assert!(matches!(config.security().unwrap(), Security::MutualTls(_)));
+    }
+    let peers = "[peers]\n1 = 'localhost:1'\n2 = '[::1]:2'\n3 = '127.9.9.9:3'";
+    let config = loaded(&[], &format!("{BARE}{peers}")).unwrap();
+    assert_eq!(config.security().unwrap(), Security::Plaintext(Exposure::LoopbackOnly));
+}
+
+#[test]
+fn the_files_of_tls_are_three_or_none() {
+    let flags = ["--tls-ca", "--tls-cert", "--tls-key"];
+    for left_out in flags {
+        let given = flags.iter().filter(|flag| **flag != left_out);
+        let given: Vec<_> = given.flat_map(|flag| [*flag, "x"]).collect();
+        let failure = loaded(&given, BARE).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.to_string().contains(&format!("{left_out} is missing")), "{failure}");
+    }
+    let all: Vec<_> = flags.iter().flat_map(|flag| [*flag, "x"]).collect();
+    let failure = loaded(&all, NODE).unwrap_err();
+    assert!(failure.to_string().contains("both TLS and plaintext"), "{failure}");
 }

@@ -22,12 +22,13 @@ use raft_core::{
     Address, ClusterId, GroupId, Incarnation, NodeId, RoleChange, Service, Storage, StorageError,
 };
 use raft_storage::{DirectoryOrigin, FileDisk, Identity, Wal, WalOptions};
-use raft_transport::{TcpConfig, TcpTransport, TokioNetwork};
+use raft_transport::{TcpConfig, TcpTransport};
 use tokio::task::JoinSet;
 
 use crate::client::entropy;
 use crate::config::{Config, Mode, PLAIN};
 use crate::exit::{Done, Failure};
+use crate::wire::{Reloaded, Wire};
 use setup::{group_config, not_listening, not_started, store_config};
 
 /// Role, term and leader of each replica, as they change.
@@ -40,6 +41,7 @@ pub(crate) struct OpenNode {
     book: Arc<AddressBook>,
     wal: Arc<Wal>,
     transport: Arc<TcpTransport>,
+    wire: Wire,
 }
 
 /// A node that runs.
@@ -49,6 +51,7 @@ pub(crate) struct RunningNode {
     node: Node,
     wal: Arc<Wal>,
     transport: Arc<TcpTransport>,
+    wire: Wire,
     watch: Option<sharded::Watch>,
     /// Ends with the node.
     _tasks: JoinSet<()>,
@@ -76,6 +79,7 @@ impl OpenNode {
             node: id,
             incarnation: Incarnation(entropy()),
         };
+        let wire = Wire::open(config.security()?)?;
         let disk = FileDisk::new(&dir).map_err(|error| unusable(error.into()))?;
         let wal = Wal::open(Arc::new(disk), wanted, WalOptions::default()).await;
         let wal = wal.map_err(unusable)?;
@@ -94,10 +98,11 @@ impl OpenNode {
         );
         tcp.clients_max = config.clients_max.value as usize;
         tcp.drain_max = config.shutdown_timeout.value.0;
-        let transport = TcpTransport::bind(tcp, Arc::new(TokioNetwork), book.clone()).await;
+        tcp.security = wire.security.clone();
+        let transport = TcpTransport::bind(tcp, Arc::clone(&wire.network), book.clone()).await;
         let transport = Arc::new(transport.map_err(not_listening)?);
         book.enter(id, config.advertised(transport.address()));
-        Ok(Self { config, id, book, wal: Arc::new(wal), transport })
+        Ok(Self { config, id, book, wal: Arc::new(wal), transport, wire })
     }
 
     /// Where it listens.
@@ -107,17 +112,17 @@ impl OpenNode {
 
     /// Runs it.
     pub(crate) async fn start(self) -> Result<RunningNode, Failure> {
-        let Self { config, id, book, wal, transport } = self;
+        let Self { config, id, book, wal, transport, wire } = self;
         let mut node = NodeConfig::new(id);
         node.tick = config.tick.value.0;
         let node = Node::start(node, wal.clone(), transport.clone());
         let running = match config.mode.value {
             Mode::Plain => plain(&config, id, &book, &node).await?,
-            Mode::Sharded => sharded::start(&config, id, &book, &node).await?,
+            Mode::Sharded => sharded::start(&config, id, &book, &node, &wire).await?,
         };
         let Running { service, roles, tasks, watch } = running;
         transport.serve(service);
-        Ok(RunningNode { id, roles, node, wal, transport, watch, _tasks: tasks })
+        Ok(RunningNode { id, roles, node, wal, transport, wire, watch, _tasks: tasks })
     }
 }
 
@@ -191,6 +196,11 @@ impl RunningNode {
             ),
             _ => failure,
         }
+    }
+
+    /// Reads the certificates again: see [`Wire::reload`].
+    pub(crate) async fn reload(&self) -> Result<Reloaded, Failure> {
+        self.wire.reload().await
     }
 
     /// Stops in order: what is in flight is answered, within the time that was configured.

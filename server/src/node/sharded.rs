@@ -10,9 +10,7 @@ use bytes::Bytes;
 use kv::rpc::{self, Fault, Hint};
 use raft_core::node::{Group, Node};
 use raft_core::{Address, Caller, ClusterId, GroupId, NodeId, Service, StateMachine};
-use raft_transport::{
-    CallerConfig, GroupCaller, GroupServices, Stray, TcpCaller, TokioNetwork, group_address,
-};
+use raft_transport::{GroupServices, Stray, group_address};
 use shardctrler::{Controller, ControllerServer, ShardCount};
 use shardkv::{ShardServer, ShardStore};
 use tokio::task::JoinSet;
@@ -25,6 +23,7 @@ use super::{Roles, Running};
 use crate::client::entropy;
 use crate::config::{CONTROLLER, Config};
 use crate::exit::Failure;
+use crate::wire::Wire;
 
 /// How often it is asked which cluster the controller is of, until it says so.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,11 +37,11 @@ pub(super) async fn start(
     id: NodeId,
     book: &AddressBook,
     node: &Node,
+    wire: &Wire,
 ) -> Result<Running, Failure> {
     let places = places(config, book);
     let starting = Starting { config, id, node, places: &places };
-    let caller = TcpCaller::new(CallerConfig::new(entropy()), Arc::new(TokioNetwork));
-    let caller: Arc<dyn Caller> = Arc::new(GroupCaller::new(Arc::new(caller)));
+    let caller = wire.caller();
     let mut services: BTreeMap<GroupId, Arc<dyn Service>> = BTreeMap::new();
     let (mut roles, mut tasks, mut described) = (Roles::new(), JoinSet::new(), Vec::new());
     for (group, members) in &places {

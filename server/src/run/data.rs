@@ -19,7 +19,7 @@ fn shown(key: &OsStr) -> String {
 
 pub(crate) async fn get(args: GetArgs) -> Done {
     let key = bytes_of(&args.key, args.hex)?;
-    let found = clerk(&args.connect, 1).get(&key).await;
+    let found = clerk(&args.connect, 1)?.get(&key).await;
     let Some(item) = found.map_err(|error| failure(error, &args.connect))? else {
         return Err(Failure::refused(format!("there is no key `{}`", shown(&args.key))));
     };
@@ -40,21 +40,21 @@ pub(crate) async fn get(args: GetArgs) -> Done {
 
 pub(crate) async fn put(args: PutArgs) -> Done {
     let (key, value) = (bytes_of(&args.key, args.hex)?, value_of(&args.value, args.hex)?);
-    let put = clerk(&args.connect, 1).put(&key, &value).await;
+    let put = clerk(&args.connect, 1)?.put(&key, &value).await;
     let version = put.map_err(|error| failure(error, &args.connect))?;
     print(format!("version {}\n", version.0).as_bytes())
 }
 
 pub(crate) async fn append(args: PutArgs) -> Done {
     let (key, value) = (bytes_of(&args.key, args.hex)?, value_of(&args.value, args.hex)?);
-    let appended = clerk(&args.connect, 1).append(&key, &value).await;
+    let appended = clerk(&args.connect, 1)?.append(&key, &value).await;
     let done = appended.map_err(|error| failure(error, &args.connect))?;
     print(format!("version {}, length {}\n", done.index.0, done.length).as_bytes())
 }
 
 pub(crate) async fn del(args: DelArgs) -> Done {
     let key = bytes_of(&args.key, args.hex)?;
-    let deleted = clerk(&args.connect, 1).delete(&key).await;
+    let deleted = clerk(&args.connect, 1)?.delete(&key).await;
     let done = deleted.map_err(|error| failure(error, &args.connect))?;
     let found = if done.existed { "deleted" } else { "there was no such key" };
     print(format!("version {}, {found}\n", done.index.0).as_bytes())
@@ -68,7 +68,7 @@ pub(crate) async fn cas(args: CasArgs) -> Done {
         (None, Some(version)) => Expect::Version(version.into()),
         (None, None) => Expect::Absent,
     };
-    let swapped = clerk(&args.connect, 1).compare_and_set(&key, expect, Some(&value)).await;
+    let swapped = clerk(&args.connect, 1)?.compare_and_set(&key, expect, Some(&value)).await;
     let swap = swapped.map_err(|error| failure(error, &args.connect))?;
     match swap.outcome {
         SwapOutcome::Swapped => print(format!("version {}\n", swap.index.0).as_bytes()),
@@ -93,7 +93,7 @@ pub(crate) async fn scan(args: ScanArgs) -> Done {
     };
     let mut left = args.limit.unwrap_or(u64::MAX);
     let page_entries = u32::try_from(left).unwrap_or(u32::MAX);
-    let mut pages = clerk(&args.connect, 1).pages(range.limit(page_entries));
+    let mut pages = clerk(&args.connect, 1)?.pages(range.limit(page_entries));
     let mut out = BufWriter::new(stdout().lock());
     while left > 0 {
         let Some(page) = pages.next().await else { break };

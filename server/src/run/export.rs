@@ -55,7 +55,7 @@ fn replace(file: NamedTempFile, path: &Path, directory: &Path) -> std::io::Resul
 
 async fn copy(args: &ExportArgs, format: Format, sink: &mut impl FnMut(&[u8]) -> Done) -> Done {
     let prefix = args.prefix.as_bytes();
-    let mut pages = clerk(&args.connect, 1).pages(Scan::prefix(prefix));
+    let mut pages = clerk(&args.connect, 1)?.pages(Scan::prefix(prefix));
     let (bar, begun) = (bar(None), Instant::now());
     let (mut records, mut bytes, mut text) = (0_u64, 0_u64, Vec::new());
     while let Some(page) = pages.next().await {

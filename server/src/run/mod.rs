@@ -1,5 +1,6 @@
 //! What the commands do, one file for each group of them.
 
+mod certs;
 mod data;
 mod demo;
 mod export;
@@ -10,6 +11,7 @@ mod server;
 mod shard;
 mod status;
 
+pub(crate) use certs::certs;
 pub(crate) use data::{append, cas, del, get, put, scan};
 pub(crate) use demo::demo;
 pub(crate) use export::export;

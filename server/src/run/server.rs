@@ -10,9 +10,11 @@ use tokio::task::JoinSet;
 use crate::config::{Config, HostPort};
 use crate::exit::{Done, Failure};
 use crate::node::{AddressBook, OpenNode, RunningNode};
+use crate::wire::Reloaded;
 
 pub(crate) async fn server(config: Config) -> Done {
     let mut ending = Ending::new()?;
+    let hangups = listen_for(SignalKind::hangup())?;
     let book = Arc::new(AddressBook::default());
     for (id, at) in &config.peers.value.0 {
         book.enter(NodeId(*id), HostPort::address(at));
@@ -28,6 +30,7 @@ pub(crate) async fn server(config: Config) -> Done {
         failure = node.failed() => Err(failure),
         // It ends with the node, whose own branch then says why.
         () = tell_changes(&node) => Err(node.failed().await),
+        () = reload_on_hangup(&node, hangups) => Err(node.failed().await),
     };
     let name = ended?;
     tracing::info!("{name}: stopping");
@@ -38,6 +41,24 @@ pub(crate) async fn server(config: Config) -> Done {
         () = node.stop() => tracing::info!("stopped"),
     }
     Ok(())
+}
+
+/// Reads the certificates again at each SIGHUP: by then whoever sends it has put all of the files in place. Ends
+/// when no signals come any more, with the process.
+async fn reload_on_hangup(node: &RunningNode, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        match node.reload().await {
+            Ok(Reloaded::Renewed) => {
+                tracing::info!("SIGHUP: new connections have the certificates of now")
+            }
+            Ok(Reloaded::Plaintext) => {
+                tracing::info!("SIGHUP: there are no certificates to read again")
+            }
+            Err(failure) => {
+                tracing::error!("SIGHUP: the certificates from before stay: {}", failure.cause);
+            }
+        }
+    }
 }
 
 /// Logs every change of role and leader, of all groups.
@@ -62,6 +83,10 @@ async fn tell(mut changes: watch::Receiver<RoleChange>) {
     }
 }
 
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))
+}
+
 /// The signals that ask a process to end.
 pub(super) struct Ending {
     interrupt: Signal,
@@ -70,10 +95,9 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn new() -> Result<Self, Failure> {
-        let failed = |error| Failure::refused(format!("cannot listen for signals: {error}"));
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+            terminate: listen_for(SignalKind::terminate())?,
         })
     }
 

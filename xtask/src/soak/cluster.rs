@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::layout::Layout;
 use super::status::{Row, rows};
+use super::transport::Transport;
 use super::view::View;
 
 /// Whoever waits this long has failed.
@@ -20,6 +21,7 @@ pub(super) const PAUSE_MIN: Duration = ELECTION.saturating_mul(4);
 /// Nodes by their index, from 0. All end when this is dropped.
 pub(super) struct Cluster {
     layout: Layout,
+    transport: Transport,
     dir: PathBuf,
     program: PathBuf,
     ports: Vec<u16>,
@@ -28,7 +30,13 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Writes the settings; nothing runs yet.
-    pub(super) fn new(dir: &Path, program: PathBuf, layout: Layout) -> Result<Self, String> {
+    pub(super) fn new(
+        dir: &Path,
+        program: PathBuf,
+        layout: Layout,
+        transport: Transport,
+    ) -> Result<Self, String> {
+        transport.prepare(&program, dir, layout.nodes())?;
         let ports = free_ports(layout.nodes())?;
         let peers: Vec<_> =
             (1..).zip(&ports).map(|(id, port)| format!("{id} = \"127.0.0.1:{port}\"")).collect();
@@ -36,17 +44,18 @@ impl Cluster {
             // Snapshots are small and many, so that nodes that were away are sent one now and then.
             let settings = format!(
                 "cluster_id = 7\nnode_id = {id}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{port}\"\n\
-                 peers = {{ {} }}\nelection_timeout = \"{}ms\"\nsnapshot_after = \"2MiB\"\n{}",
+                 peers = {{ {} }}\nelection_timeout = \"{}ms\"\nsnapshot_after = \"2MiB\"\n{}{}",
                 dir.join(format!("node-{id}")),
                 peers.join(", "),
                 ELECTION.as_millis(),
+                transport.settings(dir, id),
                 layout.settings(),
             );
             let file = dir.join(format!("node-{id}.toml"));
             fs::write(&file, settings).map_err(|error| format!("{}: {error}", file.display()))?;
         }
         let nodes = ports.iter().map(|_| None).collect();
-        Ok(Self { layout, dir: dir.to_owned(), program, ports, nodes })
+        Ok(Self { layout, transport, dir: dir.to_owned(), program, ports, nodes })
     }
 
     pub(super) fn endpoints(&self) -> String {
@@ -66,7 +75,7 @@ impl Cluster {
                 command.env_remove(name);
             }
         }
-        command.env("NO_COLOR", "1").env("SHARDKV_MODE", self.layout.mode());
+        command.env("NO_COLOR", "1").envs(self.environment());
         command.stdin(Stdio::null()).args(words);
         command
     }
@@ -83,6 +92,11 @@ impl Cluster {
         let file = |what: &str| self.dir.join(format!("node-{}.{what}", index + 1));
         let log = File::options().create(true).append(true).open(file("log")).map_err(failed)?;
         let mut command = self.shardkv(&["server", "--config"]);
+        // Its own are in its settings.
+        self.transport
+            .environment(&self.dir)
+            .iter()
+            .for_each(|(name, _)| _ = command.env_remove(name));
         command.arg(file("toml")).stderr(log).stdout(Stdio::null());
         self.nodes[index] = Some(command.spawn().map_err(failed)?);
         Ok(())
@@ -154,9 +168,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// What clients say with `--mode`.
-    pub(super) fn mode(&self) -> &'static str {
-        self.layout.mode()
+    /// What clients have in their environment.
+    pub(super) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut environment = self.transport.environment(&self.dir);
+        environment.push(("SHARDKV_MODE", self.layout.mode().into()));
+        environment
     }
 
     /// How many there are, running or not.

@@ -17,17 +17,17 @@ pub(super) fn start(
     seed: u64,
 ) -> Result<(Imports, Appender), String> {
     let (shardkv, endpoints) = (programs.join("shardkv"), cluster.endpoints());
-    let mode = cluster.mode();
+    let environment = cluster.environment();
     let import = move |input: &Path, prefix: &str| {
         let mut command = Command::new(&shardkv);
-        command.env("SHARDKV_MODE", mode);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.arg("import").arg(input).args(["--format", "lines", "--prefix", prefix]);
         command.args(["--endpoints", &endpoints, "--timeout", "60s"]);
         command
     };
     let imports = Imports::start(data, dir.to_owned(), import);
     let mut appender = Command::new(programs.join("examples/appender"));
-    appender.env("SHARDKV_MODE", mode);
+    appender.envs(cluster.environment());
     appender.args(["--endpoints", &cluster.endpoints(), "--seed", &seed.to_string()]);
     let appender = Appender::start(&mut appender, &dir.join("appender.log"))?;
     Ok((imports, appender))

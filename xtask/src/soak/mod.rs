@@ -16,11 +16,13 @@ mod faults;
 mod import;
 mod layout;
 mod load;
+mod options;
 mod random;
 mod sharded;
 mod status;
 mod tokens;
 mod torn;
+mod transport;
 mod view;
 
 use std::fs;
@@ -35,27 +37,9 @@ use data::Data;
 use faults::{Done, FIRST, seconds};
 use import::{Imports, Slot};
 use layout::Layout;
+use options::{HELP, Options};
 use random::Random;
 use tokens::Appender;
-
-pub(crate) const HELP: &str = "\
-Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N]
-
-  --sharded     six processes with a controller and three groups, which join and leave under load
-  --short       a few faults, with the development build: less than a minute
-  --minutes M   random faults for this long, with the release build unless it is --short [default: 5]
-  --seed N      which faults, and when [default: another each time; it is printed]
-";
-
-/// What to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Options {
-    sharded: bool,
-    /// The development build: `test-all` has made it anyway, and the release build takes minutes.
-    short: bool,
-    minutes: u64,
-    seed: u64,
-}
 
 /// A run that is under way.
 struct Soak {
@@ -84,7 +68,12 @@ pub(crate) fn short() -> Result<Ended, String> {
     stage(&["--short"])
 }
 
-/// The same, of a sharded cluster.
+/// The same, with TLS between all of them.
+pub(crate) fn short_tls() -> Result<Ended, String> {
+    stage(&["--short", "--transport", "tls"])
+}
+
+/// The first, of a sharded cluster.
 pub(crate) fn short_sharded() -> Result<Ended, String> {
     stage(&["--short", "--sharded"])
 }
@@ -92,30 +81,6 @@ pub(crate) fn short_sharded() -> Result<Ended, String> {
 fn stage(args: &[&str]) -> Result<Ended, String> {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     Ok(Ended::Ran(Counts::of(soak(Options::parse(&args)?)?)))
-}
-
-impl Options {
-    fn parse(args: &[String]) -> Result<Self, String> {
-        let mut options =
-            Self { sharded: false, short: false, minutes: 5, seed: random::fresh_seed() };
-        let mut minutes = None;
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let mut number = || {
-                let value = args.next().and_then(|value| value.parse().ok());
-                value.ok_or_else(|| format!("{arg} needs a number\n\n{HELP}"))
-            };
-            match arg.as_str() {
-                "--sharded" => options.sharded = true,
-                "--short" => options.short = true,
-                "--minutes" => minutes = Some(number()?),
-                "--seed" => options.seed = number()?,
-                _ => return Err(format!("soak has no argument {arg:?}\n\n{HELP}")),
-            }
-        }
-        options.minutes = minutes.unwrap_or(if options.short { 0 } else { options.minutes });
-        Ok(options)
-    }
 }
 
 /// Whether everything held. The directory of a run that failed is kept.
@@ -127,7 +92,7 @@ fn soak(options: Options) -> Result<bool, String> {
     println!("seed {}, in {}", options.seed, dir.display());
     let ran = match options.sharded {
         true => sharded::run(&dir, &programs, options),
-        false => Soak::start(&dir, &programs, options.seed).and_then(|mut soak| {
+        false => Soak::start(&dir, &programs, options).and_then(|mut soak| {
             soak.faults(options)?;
             soak.end()
         }),
@@ -142,9 +107,10 @@ fn soak(options: Options) -> Result<bool, String> {
         Err(error) => {
             println!(
                 "FAILED: {error}\nlogs and data are kept in {}; the same faults again: cargo xtask soak \
-                 --seed {}{}{}",
+                 --seed {} --transport {}{}{}",
                 dir.display(),
                 options.seed,
+                options.transport.name(),
                 if options.sharded { " --sharded" } else { "" },
                 if options.short { " --short" } else { "" }
             );
@@ -168,9 +134,10 @@ fn build(short: bool) -> Result<Option<PathBuf>, String> {
 }
 
 impl Soak {
-    fn start(dir: &Path, programs: &Path, seed: u64) -> Result<Self, String> {
-        let begun = Instant::now();
-        let mut cluster = Cluster::new(dir, programs.join("shardkv"), Layout::Plain)?;
+    fn start(dir: &Path, programs: &Path, options: Options) -> Result<Self, String> {
+        let (begun, seed) = (Instant::now(), options.seed);
+        let program = programs.join("shardkv");
+        let mut cluster = Cluster::new(dir, program, Layout::Plain, options.transport)?;
         (0..3).try_for_each(|node| cluster.start(node))?;
         let (leader, term) = cluster.leader()?;
         let data = Data::load()?;
@@ -294,22 +261,5 @@ impl Soak {
             "0 violations".to_owned(),
         ]
         .join("; ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_read_and_misspelt_ones_refused() {
-        let parse = |args: &str| {
-            Options::parse(&args.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        };
-        let expected = Options { sharded: false, short: false, minutes: 12, seed: 7 };
-        assert_eq!(parse("--minutes 12 --seed 7"), Ok(expected));
-        assert!(parse("--short").is_ok_and(|options| options.short && options.minutes == 0));
-        assert!(parse("--minutes 2 --short").is_ok_and(|options| options.minutes == 2));
-        assert!(parse("--minutes").is_err() && parse("--hours 1").is_err());
     }
 }

@@ -65,7 +65,7 @@ struct Sharded {
 
 /// Whether everything held; the line that sums up.
 pub(super) fn run(dir: &Path, programs: &Path, options: Options) -> Result<String, String> {
-    let mut soak = Sharded::start(dir, programs, options.seed)?;
+    let mut soak = Sharded::start(dir, programs, options)?;
     for step in FIRST {
         soak.step(step)?;
     }
@@ -77,9 +77,10 @@ pub(super) fn run(dir: &Path, programs: &Path, options: Options) -> Result<Strin
 }
 
 impl Sharded {
-    fn start(dir: &Path, programs: &Path, seed: u64) -> Result<Self, String> {
-        let begun = Instant::now();
-        let mut cluster = Cluster::new(dir, programs.join("shardkv"), Layout::Sharded)?;
+    fn start(dir: &Path, programs: &Path, options: Options) -> Result<Self, String> {
+        let (begun, seed) = (Instant::now(), options.seed);
+        let program = programs.join("shardkv");
+        let mut cluster = Cluster::new(dir, program, Layout::Sharded, options.transport)?;
         (0..cluster.count()).try_for_each(|node| cluster.start(node))?;
         eventually("every group has a leader", || {
             let view = cluster.view()?;

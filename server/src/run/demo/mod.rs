@@ -34,6 +34,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Done {
         endpoints: nodes.endpoints(),
         timeout: Span::secs(30),
         mode: Mode::Sharded,
+        security: nodes.client().clone().into(),
     });
     let end = async {
         match args.for_ {
@@ -82,15 +83,20 @@ fn close(temporary: Option<TempDir>) -> Done {
 fn welcome(nodes: &Nodes, root: &std::path::Path) -> String {
     let endpoints: Vec<_> = nodes.endpoints().into_iter().map(|at| at.0).collect();
     let endpoints = endpoints.join(",");
+    let client = nodes.client();
     let plural = if nodes.count() == 1 { "node" } else { "nodes" };
     format!(
         "A cluster of {} {plural}, in {}\nEach has a replica of the controller and of groups 1 and \
-         2, which share 16 shards.\n\n  endpoints  {endpoints}\n\nIn another terminal:\n\n  \
-         export SHARDKV_ENDPOINTS={endpoints}\n  shardkv put hello world\n  shardkv get hello\n  \
+         2, which share 16 shards.\nAll connections have TLS, with certificates on both sides.\n\n  \
+         endpoints  {endpoints}\n\nIn another terminal:\n\n  export SHARDKV_ENDPOINTS={endpoints}\n  \
+         export SHARDKV_TLS_CA={}\n  export SHARDKV_TLS_CERT={}\n  export SHARDKV_TLS_KEY={}\n  shardkv put hello world\n  shardkv get hello\n  \
          shardkv status\n  shardkv shard list\n  shardkv shard move 0 --to 2 --wait\n  \
          shardkv bench --duration 5s\n\nCtrl-C ends it.\n\n",
         nodes.count(),
-        root.display()
+        root.display(),
+        client.authority.display(),
+        client.certificate.display(),
+        client.key.display(),
     )
 }
 

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use raft_core::node::watch;
-use raft_core::{NodeId, RoleChange};
+use raft_core::{ClusterId, NodeId, RoleChange};
+use raft_transport::CredentialFiles;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::super::certs::for_the_occasion;
 use crate::config::{Config, HostPort};
 use crate::exit::Failure;
 use crate::node::{AddressBook, OpenNode, RunningNode};
@@ -21,6 +23,7 @@ const TOLD_MAX: usize = 64;
 /// All nodes.
 pub(super) struct Nodes {
     book: Arc<AddressBook>,
+    client: CredentialFiles,
     slots: Vec<Slot>,
     told: Told,
     heard: Heard,
@@ -56,10 +59,13 @@ impl Nodes {
     pub(super) async fn open(count: u64, root: &Path) -> Result<Self, Failure> {
         let book = Arc::new(AddressBook::default());
         let ids: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let certs = root.join("certs");
+        let (own, client) = for_the_occasion(&certs, ClusterId(CLUSTER), &ids)?;
         let mut slots = Vec::new();
-        for id in &ids {
+        for (id, files) in ids.iter().zip(&own) {
             let mut config = Config::for_demo(CLUSTER, id.0, root.join(format!("node-{}", id.0)));
             config.set_groups(GROUPS, &ids);
+            config.set_security(files);
             let open = OpenNode::open(config.clone(), book.clone()).await?;
             // Started again, it is where it was.
             config.listen.value = HostPort(open.address().0.clone());
@@ -68,11 +74,16 @@ impl Nodes {
         let (failures, failed) = mpsc::channel(TOLD_MAX);
         let (changes, changed) = mpsc::channel(TOLD_MAX);
         let heard = Heard { failures: Some(failed), changes: Some(changed) };
-        Ok(Self { book, slots, told: Told { failures, changes }, heard })
+        Ok(Self { book, client, slots, told: Told { failures, changes }, heard })
     }
 
     pub(super) fn count(&self) -> usize {
         self.slots.len()
+    }
+
+    /// The credentials of a client.
+    pub(super) fn client(&self) -> &CredentialFiles {
+        &self.client
     }
 
     pub(super) fn endpoints(&self) -> Vec<HostPort> {

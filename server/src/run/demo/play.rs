@@ -27,7 +27,7 @@ pub(super) async fn play(nodes: &mut Nodes, connect: &Connect, idle: bool, begun
     if idle {
         std::future::pending::<()>().await;
     }
-    let (counts, _lanes) = workload::start(connect);
+    let (counts, _lanes) = workload::start(connect)?;
     sleep(SCENE).await;
     tell(begun, &counts.line())?;
     if nodes.count() >= 3 {
@@ -51,7 +51,7 @@ async fn join(nodes: &Nodes, connect: &Connect, begun: Instant) -> Done {
         let servers = places.iter().map(|(node, at)| (*node, group_address(at, group)));
         (group, Group::new(servers))
     };
-    let controller = controller(connect, caller());
+    let controller = controller(connect, caller(connect)?);
     match controller.join([1, 2].map(group).into()).await {
         Ok(number) => {
             tell(begun, &format!("controller  groups 1 and 2 have joined (configuration {number})"))

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::Connect;
 use crate::client::{Clerk, clerk};
+use crate::exit::Failure;
 
 /// Lanes: more than there are shards, so that both groups have some.
 const LANES: u64 = 32;
@@ -26,10 +27,10 @@ pub(super) struct Counts {
 }
 
 /// Runs until it is dropped.
-pub(super) fn start(connect: &Connect) -> (Arc<Counts>, JoinSet<()>) {
-    let (counts, clerk) = (Arc::new(Counts::default()), clerk(connect, LANES as usize));
+pub(super) fn start(connect: &Connect) -> Result<(Arc<Counts>, JoinSet<()>), Failure> {
+    let (counts, clerk) = (Arc::new(Counts::default()), clerk(connect, LANES as usize)?);
     let lanes = (0..LANES).map(|number| lane(number, clerk.clone(), counts.clone())).collect();
-    (counts, lanes)
+    Ok((counts, lanes))
 }
 
 async fn lane(number: u64, clerk: Clerk, counts: Arc<Counts>) {

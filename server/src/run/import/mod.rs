@@ -61,7 +61,7 @@ struct Import<S> {
 pub(crate) async fn import(args: ImportArgs) -> Done {
     let format = format_of(&args.file, args.format)?;
     let mut source = Source::open(Path::new(&args.file), format)?;
-    let sink = clerk(&args.connect, args.in_flight as usize);
+    let sink = clerk(&args.connect, args.in_flight as usize)?;
     let mut import = Import::new(sink, args, bar(source.total_bytes));
     let bad = import.run(&mut source).await;
     import.bar.finish_and_clear();

@@ -49,7 +49,7 @@ impl Cluster {
             return Err(Failure::usage("a plain cluster has no shards")
                 .hint("leave --mode plain out, if the cluster is sharded"));
         }
-        let caller = caller();
+        let caller = caller(connect)?;
         let controller = controller(connect, caller.clone());
         Ok(Self { connect: connect.clone(), caller, controller })
     }

@@ -43,7 +43,7 @@ struct Seen {
 }
 
 pub(super) async fn status(args: StatusArgs) -> Done {
-    let clerk = plain(&args.connect, 64);
+    let clerk = plain(&args.connect, 64)?;
     let mut asking = JoinSet::new();
     for (place, endpoint) in args.connect.endpoints.iter().map(HostPort::address).enumerate() {
         let clerk = clerk.clone();

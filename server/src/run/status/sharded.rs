@@ -78,7 +78,7 @@ struct Move {
 }
 
 pub(super) async fn status(args: StatusArgs) -> Done {
-    let caller = caller();
+    let caller = caller(&args.connect)?;
     // Half of the time for the controller: without a quorum it does not answer, and the nodes do.
     let half = args.connect.timeout.0 / 2;
     let controller = controller(&args.connect, caller.clone()).with_deadline(half);

@@ -1,0 +1,33 @@
+//! Who belongs to the cluster, and where.
+
+use raft_core::{Address, Incarnation, NodeId};
+
+/// What a transport must know of the other nodes. Asked at each dial and each handshake, so that the answers
+/// may change at any time. A closure from [`NodeId`] to an address is one.
+pub trait Peers: Send + Sync + 'static {
+    /// Where `node` can be reached; `None` if it does not belong to the cluster. It is not let in then.
+    fn address(&self, node: NodeId) -> Option<Address>;
+
+    /// Whether `node` may be connected, in this life of its data directory.
+    fn admit(&self, node: NodeId, incarnation: Incarnation) -> Admission {
+        let _ = (node, incarnation);
+        Admission::Admitted
+    }
+}
+
+impl<F: Fn(NodeId) -> Option<Address> + Send + Sync + 'static> Peers for F {
+    fn address(&self, node: NodeId) -> Option<Address> {
+        self(node)
+    }
+}
+
+/// The answer of [`Peers::admit`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// Not a node of the cluster.
+    UnknownNode,
+    /// The node lost its data directory, and with it what it had promised.
+    WrongIncarnation,
+}

@@ -1,0 +1,105 @@
+//! What bytes leave this process by: a network, and how it is secured.
+
+use std::sync::Arc;
+
+use raft_core::Caller;
+use raft_transport::{
+    CallerConfig, CredentialFiles, Credentials, GroupCaller, LoopbackNetwork, Network, TcpCaller,
+    Tls, TokioNetwork,
+};
+
+use crate::client::entropy;
+use crate::config::{Exposure, Security};
+use crate::exit::Failure;
+
+/// A network, and how connections over it are secured. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) security: raft_transport::Security,
+    files: Option<CredentialFiles>,
+}
+
+/// What has come of a wish to read the certificates again.
+pub(crate) enum Reloaded {
+    /// New connections are made by what the files have now.
+    Renewed,
+    /// There are none.
+    Plaintext,
+}
+
+impl Wire {
+    /// Reads the certificates, if there are any. Blocks for as long as their disk does.
+    pub(crate) fn open(security: Security) -> Result<Self, Failure> {
+        let plaintext = raft_transport::Security::Plaintext;
+        let files = match security {
+            // The address was looked at before; this is so that no name, and no hint of a node, leads away.
+            Security::Plaintext(Exposure::LoopbackOnly) => {
+                let network = Arc::new(LoopbackNetwork);
+                return Ok(Self { network, security: plaintext, files: None });
+            }
+            Security::Plaintext(Exposure::AnyoneCanReadAndWrite) => {
+                let network = Arc::new(TokioNetwork);
+                return Ok(Self { network, security: plaintext, files: None });
+            }
+            Security::MutualTls(files) => files,
+        };
+        let tls = Tls::new(&read(&files)?).map_err(|error| Failure::refused(error.to_string()))?;
+        let security = raft_transport::Security::MutualTls(tls);
+        Ok(Self { network: Arc::new(TokioNetwork), security, files: Some(files) })
+    }
+
+    /// Reads the certificates again, for connections from now on; if they are no good, those from before stay.
+    pub(crate) async fn reload(&self) -> Result<Reloaded, Failure> {
+        let wire = self.clone();
+        let reading = tokio::task::spawn_blocking(move || wire.reload_now());
+        let failed = |error| Failure::refused(format!("they could not be read: {error}"));
+        reading.await.map_err(failed)?
+    }
+
+    fn reload_now(&self) -> Result<Reloaded, Failure> {
+        let (raft_transport::Security::MutualTls(tls), Some(files)) = (&self.security, &self.files)
+        else {
+            return Ok(Reloaded::Plaintext);
+        };
+        let reloaded = tls.reload(&read(files)?);
+        reloaded.map_err(|error| Failure::refused(error.to_string()))?;
+        Ok(Reloaded::Renewed)
+    }
+
+    /// A client's end, which knows the addresses of groups. Within a runtime only.
+    pub(crate) fn caller(&self) -> Arc<dyn Caller> {
+        let mut config = CallerConfig::new(entropy());
+        config.security = self.security.clone();
+        let caller = TcpCaller::new(config, Arc::clone(&self.network));
+        Arc::new(GroupCaller::new(Arc::new(caller)))
+    }
+}
+
+fn read(files: &CredentialFiles) -> Result<Credentials, Failure> {
+    Credentials::read(files).map_err(|error| {
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        Failure::refused(format!("cannot use {certificate} and {key}: {error}")).hint(
+            "`shardkv certs` makes certificates; all of a cluster are signed by one authority",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::Address;
+
+    use super::*;
+
+    /// Also where a leader's hint or a name server leads to.
+    #[tokio::test]
+    async fn plaintext_goes_nowhere_else_unless_it_is_asked_to() {
+        let bound = |exposure| {
+            let wire = Wire::open(Security::Plaintext(exposure)).expect("nothing to read");
+            async move { wire.network.bind(&Address::from("0.0.0.0:0")).await.err() }
+        };
+        let refused = bound(Exposure::LoopbackOnly).await.map(|error| error.kind());
+        assert_eq!(refused, Some(std::io::ErrorKind::PermissionDenied));
+        assert!(bound(Exposure::AnyoneCanReadAndWrite).await.is_none());
+    }
+}
