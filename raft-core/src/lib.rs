@@ -81,6 +81,7 @@ extern crate std;
 #[macro_use]
 mod planted;
 
+mod catch_up;
 mod config;
 mod effects;
 mod entry;

@@ -258,6 +258,8 @@ fn kind_of(message: &Message) -> &'static str {
         Message::AppendEntriesReply(_) => "AppendEntriesReply",
         Message::InstallSnapshot(_) => "InstallSnapshot",
         Message::InstallSnapshotReply(_) => "InstallSnapshotReply",
+        Message::TimeoutNow(_) => "TimeoutNow",
+        Message::Removed(_) => "Removed",
     }
 }
 
@@ -276,7 +278,15 @@ fn envelope(args: &mut ArgumentConsumer<'_>) -> Outcome<Envelope> {
             let term = Term(key(args, "for")?.unwrap_or(0));
             Message::PreVoteReply(PreVoteReply { term, granted: flag(args, "granted") })
         }
-        "RequestVote" => Message::RequestVote(RequestVote { last: log_id(args, "last")? }),
+        "RequestVote" => {
+            let cause = if flag(args, "transfer") { Cause::Transfer } else { Cause::Timeout };
+            Message::RequestVote(RequestVote { last: log_id(args, "last")?, cause })
+        }
+        "TimeoutNow" => Message::TimeoutNow(TimeoutNow { last: log_id(args, "last")? }),
+        "Removed" => {
+            let since = LogIndex(key(args, "since")?.unwrap_or(0));
+            Message::Removed(Removed { since, round })
+        }
         "RequestVoteReply" => {
             Message::RequestVoteReply(RequestVoteReply { granted: flag(args, "granted") })
         }

@@ -76,13 +76,19 @@ fn install_reply() -> impl Strategy<Value = Message> {
 }
 
 fn envelope() -> impl Strategy<Value = Envelope> {
+    let cause = prop_oneof![Just(Cause::Timeout), Just(Cause::Transfer)];
     let message = prop_oneof![
         (any::<u64>(), log_id())
             .prop_map(|(t, last)| Message::PreVote(PreVote { term: Term(t), last })),
         (any::<u64>(), any::<bool>()).prop_map(|(t, granted)| {
             Message::PreVoteReply(PreVoteReply { term: Term(t), granted })
         }),
-        log_id().prop_map(|last| Message::RequestVote(RequestVote { last })),
+        (log_id(), cause)
+            .prop_map(|(last, cause)| { Message::RequestVote(RequestVote { last, cause }) }),
+        log_id().prop_map(|last| Message::TimeoutNow(TimeoutNow { last })),
+        any::<[u64; 2]>().prop_map(|[since, round]| {
+            Message::Removed(Removed { since: LogIndex(since), round: Round(round) })
+        }),
         any::<bool>().prop_map(|granted| Message::RequestVoteReply(RequestVoteReply { granted })),
         append(),
         append_reply(),
@@ -290,7 +296,13 @@ fn samples() -> BTreeMap<&'static str, Envelope> {
     [
         ("pre-vote", Message::PreVote(PreVote { term: Term(8), last: id })),
         ("pre-vote-reply", Message::PreVoteReply(PreVoteReply { term: Term(8), granted: true })),
-        ("request-vote", Message::RequestVote(RequestVote { last: id })),
+        ("request-vote", Message::RequestVote(RequestVote { last: id, cause: Cause::Timeout })),
+        (
+            "request-vote-transfer",
+            Message::RequestVote(RequestVote { last: id, cause: Cause::Transfer }),
+        ),
+        ("timeout-now", Message::TimeoutNow(TimeoutNow { last: id })),
+        ("removed", Message::Removed(Removed { since: commit, round })),
         ("request-vote-reply", Message::RequestVoteReply(RequestVoteReply { granted: false })),
         (
             "append-entries",

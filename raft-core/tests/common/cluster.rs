@@ -492,7 +492,14 @@ impl fmt::Display for Shown<'_> {
                     if *granted { "granted" } else { "refused" }
                 )
             }
-            Message::RequestVote(RequestVote { last }) => write!(f, "RequestVote last={last}"),
+            Message::RequestVote(RequestVote { last, cause: Cause::Timeout }) => {
+                write!(f, "RequestVote last={last}")
+            }
+            Message::RequestVote(RequestVote { last, cause: Cause::Transfer }) => {
+                write!(f, "RequestVote last={last} transfer")
+            }
+            Message::TimeoutNow(TimeoutNow { last }) => write!(f, "TimeoutNow last={last}"),
+            Message::Removed(Removed { since, round }) => write!(f, "Removed {since} {round}"),
             Message::RequestVoteReply(RequestVoteReply { granted }) => {
                 write!(f, "RequestVoteReply {}", if *granted { "granted" } else { "refused" })
             }
