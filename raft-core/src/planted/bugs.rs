@@ -120,11 +120,11 @@ bugs! {
     /// A membership whose entry was truncated stays in effect.
     MembershipNotRolledBack = "membership-not-rolled-back", Tests, "-p raft-core --test random_members";
     /// A leader begins a change before it has committed an entry of its own term.
-    ChangeBeforeFirstCommit = "change-before-first-commit", Tests, "-p raft-core --test random_members";
+    ChangeBeforeFirstCommit = "change-before-first-commit", Tests, "-p raft-core --test golden -- change_is_refused";
     /// What a node said before it was removed and came back with another disk counts.
-    EarlierLifeCounted = "earlier-life-counted", Tests, "-p raft-core --test random_members";
+    EarlierLifeCounted = "earlier-life-counted", Tests, "-p raft-core --test golden -- readded_node_starts_anew";
     /// A node votes that has lost its disk and not caught up since.
-    NewcomerVotes = "newcomer-votes", Tests, "-p raft-core --test random_members";
+    NewcomerVotes = "newcomer-votes", Tests, "-p raft-core --test golden -- newcomer_has_no_vote";
     /// A leader takes proposals while it hands over.
     ProposedDuringTransfer = "proposed-during-transfer", Tests, "-p raft-core --test golden -- transfer";
 

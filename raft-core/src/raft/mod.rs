@@ -185,6 +185,10 @@ impl Raft {
             }
             _ => {}
         }
+        if matches!(message, Message::RequestVote(_)) && self.newcomer.is_some() {
+            // It has no vote, and a term from such a message would only disturb its leader.
+            return self.drop_message();
+        }
         if term > self.hard_state.term {
             if let Message::RequestVote(request) = &message
                 && request.cause == Cause::Timeout

@@ -141,13 +141,10 @@ pub(crate) struct Coverage {
     pub(crate) snapshots_installed: u64,
     pub(crate) truncations: u64,
     pub(crate) held_votes: u64,
-    /// Of memberships: asked for and begun, committed, and with joint ones among them.
     pub(crate) changes_begun: u64,
     pub(crate) changes_committed: u64,
     /// Voters that were asked for before they had caught up.
     pub(crate) not_caught_up: u64,
-    /// Leaders that were not in the membership that they committed.
-    pub(crate) voted_out: u64,
     pub(crate) told_removed: u64,
     pub(crate) wiped: u64,
     pub(crate) transfers: u64,
