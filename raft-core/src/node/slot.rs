@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use tokio::sync::{oneshot, watch};
 
 use super::applier::Op;
+use super::change::Change;
 use super::compact::{self, Compaction};
+use super::handing::Handing;
 use super::inbox::Ask;
 use super::shared::GroupPort;
 use super::signal::Token;
@@ -16,7 +18,7 @@ use super::tasks::Tasks;
 use super::writer::Mark;
 use super::{StartError, StopReason};
 use crate::{
-    ApplyOp, BoxFuture, Effects, Envelope, GroupId, LogId, LogIndex, Raft, RoleChange,
+    ApplyOp, BoxFuture, Effects, Envelope, GroupId, LogId, LogIndex, Raft, Role, RoleChange,
     SnapshotMeta, SnapshotSource, Storage, StorageError, WriteSeq,
 };
 
@@ -35,6 +37,8 @@ pub(super) struct Slot {
     port: Arc<dyn GroupPort>,
     changes: watch::Sender<RoleChange>,
     compaction: Compaction,
+    change: Change,
+    handing: Handing,
     snapshots: SnapshotOptions,
     mark: Visit,
     /// The index up to which the core knows the state machine to be.
@@ -75,6 +79,8 @@ impl Slot {
             port,
             changes,
             compaction: Compaction::new(snapshots.bytes),
+            change: Change::default(),
+            handing: Handing::default(),
             snapshots,
             mark: Visit::None,
             done,
@@ -93,6 +99,7 @@ impl Slot {
     pub(super) fn tick(&mut self) {
         self.raft.tick();
         self.compaction.tick();
+        self.handing.tick();
     }
 
     pub(super) fn step(&mut self, envelope: Envelope) {
@@ -114,6 +121,9 @@ impl Slot {
         for ask in self.port.feed(&mut self.raft) {
             match ask {
                 Ask::Campaign => self.raft.campaign(),
+                Ask::Change(wish) => self.change.ask(wish, &mut self.raft),
+                Ask::Transfer { to, reply } => self.handing.ask(to, reply, &mut self.raft),
+                Ask::Progress(reply) => drop(reply.send(self.raft.progress().collect())),
                 Ask::Snapshot(reply) => self.compaction.ask(reply),
                 Ask::Viewed { applied, source } => self.viewed(applied, source, storage, tasks),
                 Ask::Written(outcome) => self.written(outcome)?,
@@ -141,6 +151,8 @@ impl Slot {
     ) {
         self.mark = Visit::None;
         self.catch_up();
+        self.change.advance(&mut self.raft);
+        self.handing.advance(&self.raft);
         let first = effects.writes.len();
         self.raft.drain(effects);
         if let Some(write) = effects.writes[first..].last() {
@@ -220,8 +232,19 @@ impl Slot {
         Ok(())
     }
 
-    /// The loop has ended: answers everybody.
+    /// Whether this node is no member of the group any more, and has nothing left to say in it.
+    pub(super) fn has_ended(&self) -> bool {
+        let status = self.raft.status();
+        status.removed.is_some() && status.role != Role::Leader
+    }
+
+    /// The loop has ended, or the group: answers everybody.
     pub(super) fn close(&mut self) {
+        // A leader that is voted out may have done what it was asked for.
+        self.change.advance(&mut self.raft);
+        self.change.stop();
+        self.handing.advance(&self.raft);
+        self.handing.stop();
         self.compaction.stop();
         self.port.close();
     }

@@ -38,9 +38,21 @@ impl Raft {
         peers.into_iter().flatten().map(|(node, progress)| self.progress_of(*node, progress))
     }
 
+    /// How the learner `node` is catching up; nothing on a node that does not lead, or of one that is no learner.
+    pub fn catching_up(&self, node: NodeId) -> Option<CatchingUp> {
+        let RoleState::Leader(leading) = &self.role else { return None };
+        self.catching_up_of(leading.peers.get(&node)?)
+    }
+
+    fn catching_up_of(&self, progress: &Progress) -> Option<CatchingUp> {
+        progress.catch_up.as_ref().map(|catch_up| CatchingUp {
+            rounds: catch_up.rounds,
+            is_done: catch_up.is_done(self.config.election_ticks),
+        })
+    }
+
     fn progress_of(&self, node: NodeId, progress: &Progress) -> MemberProgress {
         let (matched, last) = (progress.matched, self.log.last_index());
-        let election_ticks = self.config.election_ticks;
         MemberProgress {
             node,
             matched,
@@ -51,10 +63,7 @@ impl Raft {
                 State::Replicate(_) => Replication::Replicate,
                 State::Snapshot(transfer) => Replication::Snapshot { offset: transfer.offset },
             },
-            catching_up: progress.catch_up.as_ref().map(|catch_up| CatchingUp {
-                rounds: catch_up.rounds,
-                is_done: catch_up.is_done(election_ticks),
-            }),
+            catching_up: self.catching_up_of(progress),
         }
     }
 

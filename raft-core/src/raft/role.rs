@@ -100,7 +100,11 @@ impl Leading {
     /// The membership is another one, and the log ends at `end`. Who becomes a member is new, whatever was
     /// known of it; what is known of others stays.
     pub(super) fn follow(&mut self, node: NodeId, membership: &Membership, end: LogIndex) {
-        self.begin_round();
+        let mut members = membership.members();
+        if members.any(|peer| peer != node && !self.peers.contains_key(&peer)) {
+            // Theirs: what they have said of earlier ones does not count.
+            self.begin_round();
+        }
         let is_member = |peer: &NodeId| membership.contains(*peer);
         let gone = self.peers.extract_if(.., |peer, _| !is_member(peer));
         self.removed.extend(gone.map(|(peer, _)| (peer, 0)));
