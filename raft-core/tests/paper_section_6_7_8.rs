@@ -1,8 +1,8 @@
 //! Sections 6 (what concerns elections), 7 with figure 13, and 8 of the extended Raft paper.
 //!
 //! Sentences without a test here, and why:
-//! - 6, the two phases of a change, its no-op, and a leader that is not in the new configuration: the core
-//!   takes memberships from the log, and changing them comes later.
+//! - 6, the two phases of a change, its no-op, and a leader that is not in the new configuration are in
+//!   `paper_section_6.rs`.
 //! - 7, when and how a state machine takes its snapshot: the driver's and the state machine's.
 //! - 7 / figure 13, step 1 is in `paper_section_5.rs` (`s5_1_requests_of_a_stale_term_are_rejected`).
 //! - 8, "the solution is for clients to assign unique serial numbers to every command": the service's.

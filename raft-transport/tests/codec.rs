@@ -411,3 +411,26 @@ fn protocol_1_is_as_it_was() {
         }
     }
 }
+
+/// A membership with more members than a group may have is refused: to look for a majority takes the square of them.
+#[test]
+fn a_membership_has_a_bound() {
+    for (extra, fits) in [(0, true), (1, false)] {
+        let voters = (1..=Membership::MEMBERS_MAX as u64 + extra).map(NodeId);
+        let payload = Payload::Membership(Box::new(Membership::of_voters(voters)));
+        let entries = vec![Entry { id: LogId::ZERO, payload }];
+        let message = Message::AppendEntries(AppendEntries {
+            prev: LogId::ZERO,
+            entries,
+            commit: LogIndex(0),
+            round: Round(1),
+        });
+        let (group, from, to, term) = (GroupId(1), NodeId(1), NodeId(2), Term(1));
+        let envelope = Envelope { group, from, to, term, message };
+        let decoded = decode_envelope(&encoded(&envelope));
+        match decoded {
+            Ok(decoded) => assert!(fits && decoded == envelope),
+            Err(error) => assert!(!fits && matches!(error.fault, DecodeFault::Members(33))),
+        }
+    }
+}

@@ -41,6 +41,7 @@ pub(super) struct Slot {
     handing: Handing,
     snapshots: SnapshotOptions,
     mark: Visit,
+    ended: bool,
     /// The index up to which the core knows the state machine to be.
     done: LogIndex,
     /// The index up to which the applier was given work.
@@ -83,6 +84,7 @@ impl Slot {
             handing: Handing::default(),
             snapshots,
             mark: Visit::None,
+            ended: false,
             done,
             given: done,
         }
@@ -169,6 +171,7 @@ impl Slot {
             self.port.confirmed(read.id, read.index);
         }
         let status = self.raft.status();
+        self.ended = status.removed.is_some() && status.role != Role::Leader;
         for change in effects.changes.drain(..) {
             self.port.role_changed(&change, status.commit);
             self.changes.send_replace(change);
@@ -234,8 +237,7 @@ impl Slot {
 
     /// Whether this node is no member of the group any more, and has nothing left to say in it.
     pub(super) fn has_ended(&self) -> bool {
-        let status = self.raft.status();
-        status.removed.is_some() && status.role != Role::Leader
+        self.ended
     }
 
     /// The loop has ended, or the group: answers everybody.
