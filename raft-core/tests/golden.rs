@@ -8,6 +8,7 @@
 //! | `cluster nodes=3 [learners=1] [spare=1] [FIELD=N]… [chunk_bytes=4] [apply=manual]` | a new cluster; fields of `Config` |
 //! | `boot 2 term=3 [voted=1] log=1.1.2` | a node whose disk holds a log of entries of these terms |
 //! | `campaign 1`, `tick 1 2 [n=10]` | |
+//! | `beat 1 [n=10]` | ticks, each followed by `stabilize` |
 //! | `propose 1 a b`, `read 1 [n=2]` | in one turn; errors are shown |
 //! | `deliver [from=1] [to=2] [kind=AppendEntries] [n=1] [last]` | hands over messages in order, or only the last |
 //! | `drop …`, `duplicate …` | loses or doubles the messages that `deliver` would hand over |
@@ -73,6 +74,15 @@ fn execute(cluster: &mut Cluster, name: &str, args: &mut ArgumentConsumer<'_>) -
             let nodes = nodes(args, cluster)?;
             for _ in 0..count {
                 nodes.iter().for_each(|node| cluster.tick(*node));
+            }
+        }
+        "beat" => {
+            let count: u64 = key(args, "n")?.unwrap_or(1);
+            let nodes = nodes(args, cluster)?;
+            let all = cluster.nodes();
+            for _ in 0..count {
+                nodes.iter().for_each(|node| cluster.tick(*node));
+                cluster.stabilize(&all);
             }
         }
         "propose" => {
@@ -235,6 +245,7 @@ fn set(config: &mut Config, field: &str, value: u64) -> bool {
         "trailing_bytes_max" => config.trailing_bytes_max = value,
         // The same for all nodes, unlike the default.
         "seed" => config.seed = value,
+        "preferred_leader" => config.preferred_leader = Some(NodeId(value)),
         _ => return false,
     }
     true
@@ -492,6 +503,7 @@ scripts! {
     late_message_does_not_truncate
     leader_counts_itself_only_when_durable
     leader_sends_before_its_own_fsync
+    leadership_goes_back_to_the_preferred
     learner_gets_the_log_and_has_no_vote
     learner_votes_when_it_is_asked
     lost_reply_is_made_good_by_a_heartbeat

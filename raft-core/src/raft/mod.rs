@@ -6,7 +6,7 @@
 //! Each idea has a file: `role` says what a node can be, `election` how it becomes a leader, `replicate`
 //! what a leader sends and hears, `follow` what a follower does with it, `install` how a snapshot is
 //! received, `read` how a read is confirmed, `change` how the membership changes, `join` how a new node comes by its vote, `handover` how leadership is
-//! handed over, `output` how work is handed out, `report` what is shown.
+//! handed over, `prefer` how it goes back, `output` how work is handed out, `report` what is shown.
 
 mod change;
 mod election;
@@ -15,6 +15,7 @@ mod handover;
 mod install;
 mod join;
 mod output;
+mod prefer;
 mod read;
 mod replicate;
 mod report;

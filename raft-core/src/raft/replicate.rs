@@ -31,6 +31,8 @@ impl Raft {
             if confirmed < leading.check_round && !planted!(NoCheckQuorum) {
                 return self.become_follower(self.hard_state.term, None);
             }
+            self.check_preferred();
+            let RoleState::Leader(leading) = &mut self.role else { return };
             leading.check_elapsed = 0;
             leading.begin_round();
             leading.check_round = leading.round;

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::PendingRead;
 use super::handover::Handover;
+use super::prefer::Preference;
 use crate::catch_up::CatchUp;
 use crate::progress::{Progress, State};
 use crate::{LogIndex, Membership, NodeId, Role, Round, SnapshotMeta, quorum};
@@ -74,6 +75,7 @@ pub(super) struct Leading {
     pub(super) reads: VecDeque<PendingRead>,
     /// Leadership is being handed over.
     pub(super) handover: Option<Handover>,
+    pub(super) preference: Preference,
     /// Who is no member any more, and how often it was told so.
     pub(super) removed: BTreeMap<NodeId, u32>,
 }
@@ -89,6 +91,7 @@ impl Leading {
             check_round: Round(1),
             reads: VecDeque::new(),
             handover: None,
+            preference: Preference::default(),
             removed: BTreeMap::new(),
         };
         let peers = membership.members().filter(|peer| *peer != node);
