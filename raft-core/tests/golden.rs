@@ -422,7 +422,7 @@ where
 fn ids(args: &mut ArgumentConsumer<'_>, name: &'static str) -> Outcome<BTreeSet<NodeId>> {
     let text = args.take_key(name).unwrap_or_default();
     let ids = text.split('.').filter(|id| !id.is_empty());
-    Ok(ids.map(|id| Ok(NodeId(id.parse()?))).collect::<Outcome<_>>()?)
+    ids.map(|id| Ok(NodeId(id.parse()?))).collect()
 }
 
 fn need(args: &mut ArgumentConsumer<'_>, name: &'static str) -> Outcome<NodeId> {

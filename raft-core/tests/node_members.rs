@@ -125,9 +125,34 @@ async fn all_three_are_swapped_at_once_and_the_leader_is_among_those_that_go() {
     let old = leader(&cluster).await;
     assert!(old < 3);
     let target = voters(&[3, 4, 5]);
-    // The leader itself says that it is done, before it goes.
-    let since = within(60, cluster.group(old).change_membership(target.clone(), None, DEADLINE));
-    let since = since.await.unwrap();
+    // The leader itself says that it is done, before it goes; and it answers what it has taken.
+    let group = cluster.group(old).clone();
+    let asked = async {
+        // In the midst of the proposals.
+        for _ in 0..150 {
+            tokio::task::yield_now().await;
+        }
+        group.change_membership(target.clone(), None, DEADLINE).await
+    };
+    let load = async {
+        let mut proposals = Vec::new();
+        for number in 0..300 {
+            proposals.push(group.propose(bytes(number)));
+            tokio::task::yield_now().await;
+        }
+        let (mut applied, mut refused) = (0, 0);
+        for proposal in proposals {
+            match within(5, proposal).await {
+                Ok(_) => applied += 1,
+                Err(ProposalError::Rejected(_) | ProposalError::Stopped) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        (applied, refused)
+    };
+    let (since, (applied, refused)) = tokio::join!(within(60, asked), load);
+    assert!(applied > 20 && refused > 20, "{applied} applied, {refused} refused");
+    let since = since.unwrap();
     for removed in 0..3 {
         let end = within(5, cluster.group(removed).ended()).await;
         assert_eq!(end, GroupEnd::Removed { since });

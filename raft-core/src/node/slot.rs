@@ -171,7 +171,10 @@ impl Slot {
             self.port.confirmed(read.id, read.index);
         }
         let status = self.raft.status();
-        self.ended = status.removed.is_some() && status.role != Role::Leader;
+        // What is committed is applied first, and answered.
+        self.ended = status.removed.is_some()
+            && status.role != Role::Leader
+            && status.applied == status.commit;
         for change in effects.changes.drain(..) {
             self.port.role_changed(&change, status.commit);
             self.changes.send_replace(change);

@@ -155,12 +155,15 @@ impl Raft {
     }
 
     /// The leader says that this node is no member any more. A late message says so of an earlier time: whoever
-    /// has heard of a later round is a member again.
+    /// has heard of a later round, or has a later membership with itself in it, is a member again.
     pub(super) fn receive_removed(&mut self, from: NodeId, request: &Removed) {
-        let member_again = match &self.role {
+        let is_late = match &self.role {
             RoleState::Follower(following) => following.round > request.round,
             _ => false,
         };
+        let member_again = is_late
+            || (self.memberships.since() > request.since
+                && self.memberships.current().contains(self.config.node));
         if member_again || !self.heed_leader(from) {
             return self.drop_message();
         }
