@@ -126,19 +126,18 @@ async fn all_three_are_swapped_at_once_and_the_leader_is_among_those_that_go() {
     assert!(old < 3);
     let target = voters(&[3, 4, 5]);
     // The leader itself says that it is done, before it goes; and it answers what it has taken.
+    cluster.disks.iter().for_each(|disk| disk.set_delay(Duration::from_millis(5)));
     let group = cluster.group(old).clone();
     let asked = async {
         // In the midst of the proposals.
-        for _ in 0..150 {
-            tokio::task::yield_now().await;
-        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
         group.change_membership(target.clone(), None, DEADLINE).await
     };
     let load = async {
         let mut proposals = Vec::new();
         for number in 0..300 {
             proposals.push(group.propose(bytes(number)));
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let (mut applied, mut refused) = (0, 0);
         for proposal in proposals {
