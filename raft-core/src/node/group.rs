@@ -7,10 +7,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::change::Wish;
-use super::inbox::{Ask, Proposer};
+use super::inbox::{Ask, NotAsked, Proposer};
 use super::lock::lock;
 use super::machine::Health;
 use super::shared::Shared;
@@ -166,8 +166,7 @@ impl<S: StateMachine> Group<S> {
         &self,
     ) -> impl Future<Output = Result<LogId, SnapshotError>> + Send + 'static + use<S> {
         let (reply, answer) = oneshot::channel();
-        let queued = lock(&self.0.inbox).ask(Ask::Snapshot(reply)).map_err(SnapshotError::from);
-        let queued = queued.map(|ring| self.0.ring(ring));
+        let queued = self.ask(Ask::Snapshot(reply));
         async move {
             queued?;
             answer.await.unwrap_or(Err(SnapshotError::Stopped))
@@ -181,24 +180,33 @@ impl<S: StateMachine> Group<S> {
     /// from there on ([`GroupStatus::membership_since`]): who looked at another one is refused.
     ///
     /// This leader may be among those that go; it hands over then. A node that goes is told, and its group ends
-    /// ([`Self::ended`]). Dropping the future takes nothing back, and begins no further step.
+    /// ([`Self::ended`]). The request is queued before the future is polled first, and the time counts from then.
+    /// Dropping the future takes nothing back, and begins no further step.
     ///
     /// # Errors
     ///
     /// [`ChangeError`]; what was done of it stays.
-    pub async fn change_membership(
+    pub fn change_membership(
         &self,
         target: Target,
         expected: Option<LogIndex>,
         deadline: Duration,
-    ) -> Result<LogIndex, ChangeError> {
+    ) -> impl Future<Output = Result<LogIndex, ChangeError>> + Send + 'static + use<S> {
         let (reply, answer) = oneshot::channel();
-        let ring = lock(&self.0.inbox).ask(Ask::Change(Wish { target, expected, reply }))?;
-        self.0.ring(ring);
-        match timeout(deadline, answer).await {
-            Ok(outcome) => outcome.unwrap_or(Err(ChangeError::Stopped)),
-            Err(_) => Err(ChangeError::Deadline),
+        let queued = self.ask(Ask::Change(Wish { target, expected, reply }));
+        let deadline = Instant::now() + deadline;
+        async move {
+            queued?;
+            match timeout_at(deadline, answer).await {
+                Ok(outcome) => outcome.unwrap_or(Err(ChangeError::Stopped)),
+                Err(_) => Err(ChangeError::Deadline),
+            }
         }
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), NotAsked> {
+        let queued = lock(&self.0.inbox).ask(ask);
+        queued.map(|ring| self.0.ring(ring))
     }
 
     /// Hands leadership over to `to` and waits until it leads. Meanwhile proposals are refused; those before are
@@ -207,20 +215,25 @@ impl<S: StateMachine> Group<S> {
     /// # Errors
     ///
     /// [`HandoverError`]; who leads is up to the group.
-    pub async fn transfer_leadership(&self, to: NodeId) -> Result<(), HandoverError> {
+    pub fn transfer_leadership(
+        &self,
+        to: NodeId,
+    ) -> impl Future<Output = Result<(), HandoverError>> + Send + 'static + use<S> {
         let (reply, answer) = oneshot::channel();
-        let ring = lock(&self.0.inbox).ask(Ask::Transfer { to, reply })?;
-        self.0.ring(ring);
-        answer.await.unwrap_or(Err(HandoverError::Stopped))
+        let queued = self.ask(Ask::Transfer { to, reply });
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(HandoverError::Stopped))
+        }
     }
 
     /// How far the other members are, as this leader knows; nothing on a node that does not lead or has stopped.
     pub async fn progress(&self) -> Vec<MemberProgress> {
         let (reply, answer) = oneshot::channel();
-        let ring = lock(&self.0.inbox).ask(Ask::Progress(reply));
-        let Ok(ring) = ring else { return Vec::new() };
-        self.0.ring(ring);
-        answer.await.unwrap_or_default()
+        match self.ask(Ask::Progress(reply)) {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Waits until the group does not run on this node any more, and says why. The group of a node that was removed
@@ -235,9 +248,7 @@ impl<S: StateMachine> Group<S> {
     /// Begins an election now, unless this node leads already; for operators who prefer another leader,
     /// and for tests. Nothing happens when the node has stopped or many such requests wait.
     pub fn campaign(&self) {
-        if let Ok(ring) = lock(&self.0.inbox).ask(Ask::Campaign) {
-            self.0.ring(ring);
-        }
+        let _ = self.ask(Ask::Campaign);
     }
 
     /// What the core shows of itself, as of the loop's last visit.
