@@ -89,6 +89,9 @@ impl Directory {
             ProposalError::Rejected(ProposeError::NotLeader { leader }) => {
                 Fault::NotLeader(self.hint(leader))
             }
+            ProposalError::Rejected(ProposeError::TransferInProgress { to }) => {
+                Fault::NotLeader(self.hint(Some(to)))
+            }
             ProposalError::Rejected(ProposeError::Overloaded { .. }) => Fault::Overloaded,
             ProposalError::Rejected(ProposeError::TooLarge { bytes, bytes_max }) => {
                 Fault::Refused(too_large(bytes, bytes_max))

@@ -36,6 +36,10 @@ pub struct Config {
     pub reads_max: usize,
     /// Entries to keep behind a snapshot for slow followers, in bytes. Default 8 MiB.
     pub trailing_bytes_max: u64,
+    /// The node that is to lead when it is healthy: whoever leads in its place hands over to it once it has
+    /// answered, and had what was committed, for 20 election timeouts. Give all nodes of a group the same. None
+    /// is the default.
+    pub preferred_leader: Option<NodeId>,
     /// What the randomised timeouts are drawn from. Give every node of a group another one; the node's
     /// and the group's ids are mixed in.
     pub seed: u64,
@@ -57,6 +61,7 @@ impl Config {
             applying_bytes_max: 4 << 20,
             reads_max: 65_536,
             trailing_bytes_max: 8 << 20,
+            preferred_leader: None,
             seed: 0,
         }
     }

@@ -100,7 +100,8 @@ pub enum Suffix {
 pub struct HardState {
     /// The latest term this node has seen.
     pub term: Term,
-    /// The candidate that got this node's vote in that term.
+    /// The candidate that got this node's vote in that term; [`NodeId::NOBODY`] while the node has no vote,
+    /// because it joins a group and has not caught up.
     pub voted_for: Option<NodeId>,
 }
 

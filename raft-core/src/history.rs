@@ -26,6 +26,19 @@ impl Memberships {
         &self.later.last().unwrap_or(&self.base).1
     }
 
+    /// From which index on the newest is in effect, as far as is known: where its entry stands, or where a
+    /// snapshot that has it ends.
+    pub(crate) fn since(&self) -> LogIndex {
+        self.later.last().unwrap_or(&self.base).0
+    }
+
+    /// The one before the newest, if that is known.
+    pub(crate) fn previous(&self) -> Option<&Membership> {
+        let before = self.later.len().checked_sub(2).map(|at| &self.later[at]);
+        let before = before.or_else(|| (!self.later.is_empty()).then_some(&self.base));
+        before.map(|(_, membership)| membership)
+    }
+
     /// The one in effect at `index`; `None` when that was too long ago.
     pub(crate) fn at(&self, index: LogIndex) -> Option<&Membership> {
         let newest_first = self.later.iter().rev().chain(core::iter::once(&self.base));
@@ -41,6 +54,9 @@ impl Memberships {
 
     /// The entries from `index` on were truncated.
     pub(crate) fn truncate(&mut self, index: LogIndex) {
+        if planted!(MembershipNotRolledBack) {
+            return;
+        }
         self.later.retain(|(from, _)| *from < index);
     }
 

@@ -76,6 +76,11 @@ number!(
     "b"
 );
 
+impl NodeId {
+    /// No node: what a hard state has in the place of a candidate while its node has no vote.
+    pub const NOBODY: Self = Self(u64::MAX);
+}
+
 impl Term {
     /// The term after this one.
     pub const fn next(self) -> Self {

@@ -16,6 +16,11 @@
 //! A log cannot grow for ever: the state machine's state replaces the entries it came from
 //! ([`Raft::compact`]), and a peer that needs what is gone gets the state, in chunks ([`InstallSnapshot`]).
 //!
+//! Who belongs to the group stands in the log, too ([`Membership`]), and is changed while the group runs
+//! ([`Raft::change_membership`]): new nodes come as learners, and when they have caught up, the voters change by
+//! joint consensus, in which the old ones and the new ones each have to agree. A leader can hand over
+//! ([`TimeoutNow`]).
+//!
 //! A linearizable read needs no entry: the leader notes its commit index, makes sure that it still leads,
 //! and answers when the state machine has got there ([`Raft::read_index`]).
 //!
@@ -81,6 +86,7 @@ extern crate std;
 #[macro_use]
 mod planted;
 
+mod catch_up;
 mod config;
 mod effects;
 mod entry;

@@ -40,6 +40,10 @@ pub enum Message {
     InstallSnapshot(InstallSnapshot),
     /// The answer to [`InstallSnapshot`].
     InstallSnapshotReply(InstallSnapshotReply),
+    /// Lead in my place.
+    TimeoutNow(TimeoutNow),
+    /// You are no member any more.
+    Removed(Removed),
 }
 
 /// Asks whether an election would be won, without disturbing anybody (thesis, section 9.6).
@@ -65,6 +69,18 @@ pub struct PreVoteReply {
 pub struct RequestVote {
     /// The last entry of the candidate's log (section 5.4.1).
     pub last: LogId,
+    /// Why there is an election.
+    pub cause: Cause,
+}
+
+/// Why a candidate campaigns.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Cause {
+    /// It has heard of no leader for an election timeout, and a quorum neither.
+    Timeout,
+    /// The leader has asked for it ([`TimeoutNow`]). Whoever hears a live leader votes all the same (thesis,
+    /// section 3.10).
+    Transfer,
 }
 
 /// The answer to a [`RequestVote`]; it holds for the envelope's term only.
@@ -168,4 +184,23 @@ pub enum InstallProgress {
     },
     /// The snapshot, or a later state, is installed durably.
     Installed,
+}
+
+/// Asks its receiver to campaign at once, without PreVote (thesis, section 3.10). Sent by the leader of the
+/// envelope's term, when the receiver has all of its log.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TimeoutNow {
+    /// The last entry of the leader's log. A receiver whose log ends elsewhere does nothing: the message is
+    /// late.
+    pub last: LogId,
+}
+
+/// Says to a node that it is no member any more, so that it need not ask for votes for ever. Sent by the
+/// leader of the envelope's term, of a membership that is committed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Removed {
+    /// From which index on the membership is in effect.
+    pub since: LogIndex,
+    /// The leader's round. Who has heard of a later one is a member again: the message is late.
+    pub round: Round,
 }

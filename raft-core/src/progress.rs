@@ -5,6 +5,7 @@
 
 use alloc::collections::VecDeque;
 
+use crate::catch_up::CatchUp;
 use crate::{LogIndex, Round, SnapshotMeta};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -18,6 +19,11 @@ pub(crate) struct Progress {
     /// Whether the peer is to hear of the current round even when there is nothing to send.
     pub(crate) heartbeat_due: bool,
     pub(crate) state: State,
+    /// How far a learner is; a voter is not asked.
+    pub(crate) catch_up: Option<CatchUp>,
+    /// The round in which it became a member. What it says of earlier ones it said in an earlier life: it
+    /// may have been a member before, and have lost its disk since.
+    joined: Round,
     /// The leader's round when the peer was last found not to have what it was sent.
     probed_round: Round,
 }
@@ -65,8 +71,20 @@ impl Progress {
             acked_round: Round(0),
             heartbeat_due: true,
             state: State::Probe { asked: false },
+            catch_up: None,
+            joined: Round(0),
             probed_round: Round(0),
         }
+    }
+
+    /// A peer that becomes a member in `round`, when the log ends at `end`.
+    pub(crate) fn joining(end: LogIndex, round: Round) -> Self {
+        Self { joined: round, ..Self::new(end.next()) }
+    }
+
+    /// Whether what the peer says of `round` counts.
+    pub(crate) fn counts(&self, round: Round) -> bool {
+        round >= self.joined || planted!(EarlierLifeCounted)
     }
 
     /// The peer has everything up to `matched`, durably.

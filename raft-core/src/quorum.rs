@@ -10,9 +10,16 @@ use crate::{Membership, NodeId};
 /// The highest value that a quorum of `membership` has reached; in joint consensus, a majority of either
 /// half (paper, section 6). Without voters nothing is ever reached.
 pub(crate) fn reached(membership: &Membership, value: impl Fn(NodeId) -> u64) -> u64 {
-    let incoming = majority(&membership.voters, &value);
+    let voters = &membership.voters;
+    if planted!(LearnerCounted) {
+        return majority(&voters.union(&membership.learners).copied().collect(), &value);
+    }
+    let incoming = majority(voters, &value);
     if membership.outgoing.is_empty() {
         return incoming;
+    }
+    if planted!(CommitByOldQuorum) {
+        return majority(&membership.outgoing, &value);
     }
     incoming.min(majority(&membership.outgoing, &value))
 }

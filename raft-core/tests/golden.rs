@@ -5,15 +5,20 @@
 //!
 //! | command | |
 //! |---|---|
-//! | `cluster nodes=3 [learners=1] [FIELD=N]… [chunk_bytes=4] [apply=manual]` | a new cluster; fields of `Config` |
+//! | `cluster nodes=3 [learners=1] [spare=1] [FIELD=N]… [chunk_bytes=4] [apply=manual]` | a new cluster; fields of `Config` |
 //! | `boot 2 term=3 [voted=1] log=1.1.2` | a node whose disk holds a log of entries of these terms |
 //! | `campaign 1`, `tick 1 2 [n=10]` | |
+//! | `beat 1 [n=10]` | ticks, each followed by `stabilize` |
 //! | `propose 1 a b`, `read 1 [n=2]` | in one turn; errors are shown |
 //! | `deliver [from=1] [to=2] [kind=AppendEntries] [n=1] [last]` | hands over messages in order, or only the last |
 //! | `drop …`, `duplicate …` | loses or doubles the messages that `deliver` would hand over |
 //! | `partition 1 2 from 3`, `block from=1 to=2`, `heal` | |
 //! | `sync 1 [n=1]`, `apply 1`, `snapshot 1` | the disk and the state machine of a node |
 //! | `crash 1`, `restart 1` | |
+//! | `change 1 voters=1.2.4 [learners=5] [expect=3]` | asks for these members |
+//! | `transfer 1 to=2` | asks a leader to hand over |
+//! | `join 4` | a node with an empty disk that knows of no group |
+//! | `members [1]`, `progress 1` | who belongs to the group, and how far they are |
 //! | `stabilize [1 2]` | syncs and delivers (among these nodes) until all is quiet |
 //! | `status [1]`, `log 1`, `network`, `state 1` | |
 //! | `step KIND to=2 from=1 term=5 …` | a message from nowhere |
@@ -27,7 +32,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use cluster::{Cluster, GROUP};
+use cluster::{Cluster, GROUP, ShownMembers};
 use goldenscript::{ArgumentConsumer, Command, Context};
 use raft_core::*;
 
@@ -71,6 +76,15 @@ fn execute(cluster: &mut Cluster, name: &str, args: &mut ArgumentConsumer<'_>) -
                 nodes.iter().for_each(|node| cluster.tick(*node));
             }
         }
+        "beat" => {
+            let count: u64 = key(args, "n")?.unwrap_or(1);
+            let nodes = nodes(args, cluster)?;
+            let all = cluster.nodes();
+            for _ in 0..count {
+                nodes.iter().for_each(|node| cluster.tick(*node));
+                cluster.stabilize(&all);
+            }
+        }
         "propose" => {
             let node = node(args)?;
             let commands: Vec<&str> = std::iter::from_fn(|| args.next_pos()).collect();
@@ -82,6 +96,52 @@ fn execute(cluster: &mut Cluster, name: &str, args: &mut ArgumentConsumer<'_>) -
             let node = node(args)?;
             if let Err(error) = cluster.read(node, key(args, "n")?.unwrap_or(1)) {
                 writeln!(said, "refused: {error}")?;
+            }
+        }
+        "change" => {
+            let (node, since) = (node(args)?, key(args, "expect")?.map(LogIndex));
+            let target = Target { voters: ids(args, "voters")?, learners: ids(args, "learners")? };
+            if let Err(error) = cluster.change(node, since, &target) {
+                writeln!(said, "refused: {error}")?;
+            }
+        }
+        "transfer" => {
+            let (node, to) = (node(args)?, need(args, "to")?);
+            if let Err(error) = cluster.transfer(node, to) {
+                writeln!(said, "refused: {error}")?;
+            }
+        }
+        "join" => cluster.join(node(args)?),
+        "members" => {
+            for node in nodes(args, cluster)? {
+                let status = cluster.status(node);
+                let (members, since) = (ShownMembers(status.membership), status.membership_since);
+                write!(said, "{node} {members} since={since}")?;
+                if let Some(since) = status.removed {
+                    write!(said, " removed={since}")?;
+                }
+                if let Some(to) = status.handover {
+                    write!(said, " handover={to}")?;
+                }
+                writeln!(said)?;
+            }
+        }
+        "progress" => {
+            for member in cluster.raft(node(args)?).progress() {
+                let MemberProgress { node, matched, pending_entries, pending_bytes, .. } = member;
+                write!(said, "{node} matched={matched} ")?;
+                write!(
+                    said,
+                    "pending={pending_entries}/{pending_bytes}B {:?}",
+                    member.replication
+                )?;
+                match member.catching_up {
+                    None => writeln!(said)?,
+                    Some(CatchingUp { rounds, is_done }) => {
+                        let done = if is_done { "done" } else { "behind" };
+                        writeln!(said, " rounds={rounds} {done}")?;
+                    }
+                }
             }
         }
         "sync" => {
@@ -149,6 +209,7 @@ fn execute(cluster: &mut Cluster, name: &str, args: &mut ArgumentConsumer<'_>) -
 fn new_cluster(args: &mut ArgumentConsumer<'_>) -> Outcome<Cluster> {
     let voters = key(args, "nodes")?.unwrap_or(3);
     let learners = key(args, "learners")?.unwrap_or(0);
+    let spare = key(args, "spare")?.unwrap_or(0);
     let chunk_bytes = key(args, "chunk_bytes")?.unwrap_or(1024);
     let applies_at_once = args.take_key("apply").is_none();
     let mut fields: Vec<(String, u64)> = Vec::new();
@@ -160,7 +221,7 @@ fn new_cluster(args: &mut ArgumentConsumer<'_>) -> Outcome<Cluster> {
     if let Some((field, _)) = unknown {
         return Err(format!("no field {field}").into());
     }
-    let mut cluster = Cluster::new(voters, learners, |config| {
+    let mut cluster = Cluster::with_spare(voters, learners, spare, |config| {
         for (field, value) in &fields {
             set(config, field, *value);
         }
@@ -184,6 +245,7 @@ fn set(config: &mut Config, field: &str, value: u64) -> bool {
         "trailing_bytes_max" => config.trailing_bytes_max = value,
         // The same for all nodes, unlike the default.
         "seed" => config.seed = value,
+        "preferred_leader" => config.preferred_leader = Some(NodeId(value)),
         _ => return false,
     }
     true
@@ -258,6 +320,8 @@ fn kind_of(message: &Message) -> &'static str {
         Message::AppendEntriesReply(_) => "AppendEntriesReply",
         Message::InstallSnapshot(_) => "InstallSnapshot",
         Message::InstallSnapshotReply(_) => "InstallSnapshotReply",
+        Message::TimeoutNow(_) => "TimeoutNow",
+        Message::Removed(_) => "Removed",
     }
 }
 
@@ -276,7 +340,15 @@ fn envelope(args: &mut ArgumentConsumer<'_>) -> Outcome<Envelope> {
             let term = Term(key(args, "for")?.unwrap_or(0));
             Message::PreVoteReply(PreVoteReply { term, granted: flag(args, "granted") })
         }
-        "RequestVote" => Message::RequestVote(RequestVote { last: log_id(args, "last")? }),
+        "RequestVote" => {
+            let cause = if flag(args, "transfer") { Cause::Transfer } else { Cause::Timeout };
+            Message::RequestVote(RequestVote { last: log_id(args, "last")?, cause })
+        }
+        "TimeoutNow" => Message::TimeoutNow(TimeoutNow { last: log_id(args, "last")? }),
+        "Removed" => {
+            let since = LogIndex(key(args, "since")?.unwrap_or(0));
+            Message::Removed(Removed { since, round })
+        }
         "RequestVoteReply" => {
             Message::RequestVoteReply(RequestVoteReply { granted: flag(args, "granted") })
         }
@@ -346,6 +418,13 @@ where
     Ok(args.take_key(name).map(str::parse).transpose()?)
 }
 
+/// `1.2.3`: nodes; none when it is not given.
+fn ids(args: &mut ArgumentConsumer<'_>, name: &'static str) -> Outcome<BTreeSet<NodeId>> {
+    let text = args.take_key(name).unwrap_or_default();
+    let ids = text.split('.').filter(|id| !id.is_empty());
+    ids.map(|id| Ok(NodeId(id.parse()?))).collect()
+}
+
 fn need(args: &mut ArgumentConsumer<'_>, name: &'static str) -> Outcome<NodeId> {
     Ok(NodeId(key(args, name)?.ok_or(name)?))
 }
@@ -385,6 +464,26 @@ macro_rules! scripts {
 }
 
 scripts! {
+    change_is_refused
+    change_is_rolled_back
+    change_voters_by_joint_consensus
+    joint_elects_by_both_majorities
+    joint_is_finished_by_the_next_leader
+    leader_votes_itself_out
+    learner_must_catch_up_before_it_votes
+    newcomer_has_no_vote
+    one_to_three_and_back
+    readded_node_starts_anew
+    removed_is_not_said_of_a_member
+    removed_node_disturbs_nobody
+    snapshot_brings_the_membership
+    swap_all_three_at_once
+    timeout_now_is_checked
+    transfer_catches_up_first
+    transfer_is_given_up
+    transfer_to_a_follower
+    voted_out_follower_may_be_needed
+    voted_out_leader_steps_down_in_time
     aba_of_async_writes
     append_waits_for_the_disk
     applies_are_bounded
@@ -404,6 +503,7 @@ scripts! {
     late_message_does_not_truncate
     leader_counts_itself_only_when_durable
     leader_sends_before_its_own_fsync
+    leadership_goes_back_to_the_preferred
     learner_gets_the_log_and_has_no_vote
     learner_votes_when_it_is_asked
     lost_reply_is_made_good_by_a_heartbeat

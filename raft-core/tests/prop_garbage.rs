@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft_core::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Config, Effects, Entry, Envelope, GroupId,
-    InstallProgress, InstallSnapshot, InstallSnapshotReply, LogId, LogIndex, Membership, Message,
-    NodeId, Payload, Persisted, PreVote, PreVoteReply, Raft, RequestVote, RequestVoteReply, Role,
-    Round, SnapshotChunk, SnapshotMeta, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Cause, Config, Effects, Entry, Envelope,
+    GroupId, InstallProgress, InstallSnapshot, InstallSnapshotReply, LogId, LogIndex, Membership,
+    Message, NodeId, Payload, Persisted, PreVote, PreVoteReply, Raft, Removed, RequestVote,
+    RequestVoteReply, Role, Round, SnapshotChunk, SnapshotMeta, Term, TimeoutNow,
 };
 
 /// Small numbers mostly, so that they often fit; and the ends of the range.
@@ -90,11 +90,20 @@ fn reply() -> impl Strategy<Value = Message> {
     ]
 }
 
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![Just(Cause::Timeout), Just(Cause::Transfer)]
+}
+
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         1 => (number(), log_id())
             .prop_map(|(term, last)| Message::PreVote(PreVote { term: Term(term), last })),
-        1 => log_id().prop_map(|last| Message::RequestVote(RequestVote { last })),
+        1 => (log_id(), cause())
+            .prop_map(|(last, cause)| Message::RequestVote(RequestVote { last, cause })),
+        1 => log_id().prop_map(|last| Message::TimeoutNow(TimeoutNow { last })),
+        1 => (number(), number()).prop_map(|(since, round)| {
+            Message::Removed(Removed { since: LogIndex(since), round: Round(round) })
+        }),
         2 => append(),
         2 => install(),
         3 => reply(),

@@ -1,9 +1,9 @@
-//! An exhaustive walk of the real core: every schedule of three nodes, to a bound.
+//! An exhaustive walk of the real core: every schedule of three or four nodes, to a bound.
 //!
-//! A state of the world is three `Raft` values, their disks (what is durable, and a queue of what is not),
+//! A state of the world is a few `Raft` values, their disks (what is durable, and a queue of what is not),
 //! the messages in flight, and what has ever happened. From each state the walk takes every action there
-//! is: a node campaigns, stops hearing its leader, leads no longer, proposes, sends a heartbeat, makes its
-//! oldest write durable, or crashes and comes back without the writes that were not durable; any message
+//! is: a node campaigns, stops hearing its leader, leads no longer, proposes, changes the members, hands over,
+//! sends a heartbeat, makes its oldest write durable, or crashes and comes back without the writes that were not durable; any message
 //! arrives, in any order, and some arrive twice. After each action every invariant of the model is checked
 //! (`tests/model`). Budgets bound the rest.
 //!
@@ -27,8 +27,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use raft_core::{
-    Config, Entry, Envelope, GroupId, HardState, LogId, LogIndex, Message, NodeId, Payload,
-    Persisted, Role, Term,
+    Config, Entry, Envelope, GroupId, HardState, LogId, LogIndex, Membership, Message, NodeId,
+    Payload, Persisted, Role, Target, Term,
 };
 
 use self::model::{Cluster, Mixer};
@@ -43,6 +43,8 @@ struct Budget {
     /// A follower gives its leader up, or a leader itself.
     silences: u8,
     duplicates: u8,
+    changes: u8,
+    transfers: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,21 +52,27 @@ enum Action {
     Campaign(usize),
     Silence(usize),
     Propose(usize),
+    Change { at: usize, target: usize },
+    Transfer { at: usize, to: usize },
     Heartbeat(usize),
     Persist(usize),
     Crash(usize),
     Deliver { message: usize, again: bool },
 }
 
+const NODES_MAX: usize = 4;
+
 #[derive(Clone)]
 struct World {
     cluster: Cluster,
-    hashes: [u64; 3],
+    /// What the members may be changed to.
+    targets: Rc<[Target]>,
+    hashes: [u64; NODES_MAX],
     /// In flight, in the order of their hashes.
     network: Vec<(u64, Rc<Envelope>)>,
     budget: Budget,
     /// Nodes to which nothing has happened yet, when they started equal.
-    untouched: [bool; 3],
+    untouched: [bool; NODES_MAX],
     /// Whether the answer to a PreVote takes no time. Safety does not rest on PreVote, which only decides
     /// when there are elections; `elections` walks its schedules too.
     quick_pre_votes: bool,
@@ -94,15 +102,27 @@ impl World {
             }
             config
         });
+        Self::of(cluster, [equal; NODES_MAX], budget)
+    }
+
+    /// Nodes with empty disks, some of which are the first members. All that are have to be told apart.
+    fn of_members(nodes: usize, initial: &Membership, targets: &[Target], budget: Budget) -> Self {
+        let disks = vec![disk(0, &[]); nodes];
+        let cluster = Cluster::of_members(disks, vec![], initial, config);
+        Self { targets: targets.into(), ..Self::of(cluster, [false; NODES_MAX], budget) }
+    }
+
+    fn of(cluster: Cluster, untouched: [bool; NODES_MAX], budget: Budget) -> Self {
         let mut world = Self {
             cluster,
-            hashes: [0; 3],
+            targets: [].into(),
+            hashes: [0; NODES_MAX],
             network: Vec::new(),
             budget,
-            untouched: [equal; 3],
+            untouched,
             quick_pre_votes: true,
         };
-        (0..3).for_each(|at| world.settle(at));
+        (0..world.cluster.nodes.len()).for_each(|at| world.settle(at));
         world
     }
 
@@ -154,7 +174,7 @@ impl World {
                 }
             }
         }
-        for at in (0..3).filter(|at| may_act(*at)) {
+        for at in (0..self.cluster.nodes.len()).filter(|at| may_act(*at)) {
             let node = &self.cluster.nodes[at];
             let status = node.raft.status();
             let leads = status.role == Role::Leader;
@@ -164,7 +184,20 @@ impl World {
                 }
             };
             offer(Action::Persist(at), !node.disk.queue.is_empty());
-            offer(Action::Propose(at), leads && budget.proposals > 0);
+            let proposes = leads && budget.proposals > 0 && status.handover.is_none();
+            offer(Action::Propose(at), proposes);
+            if leads && budget.changes > 0 {
+                let since = status.membership_since;
+                for (target, members) in self.targets.iter().enumerate() {
+                    let result = node.raft.clone().change_membership(since, members);
+                    offer(Action::Change { at, target }, result.is_ok());
+                }
+            }
+            if leads && budget.transfers > 0 && status.handover.is_none() {
+                for to in status.membership.voters.iter().filter(|to| **to != node.id) {
+                    offer(Action::Transfer { at, to: to.0 as usize - 1 }, true);
+                }
+            }
             offer(Action::Heartbeat(at), leads && budget.heartbeats > 0);
             offer(Action::Campaign(at), !leads && budget.campaigns > 0);
             offer(Action::Silence(at), status.leader.is_some() && budget.silences > 0);
@@ -207,6 +240,19 @@ impl World {
                 self.cluster.node(at).raft.propose(command).expect("it leads");
                 at
             }
+            Action::Change { at, target } => {
+                budget.changes -= 1;
+                let raft = &mut self.cluster.node(at).raft;
+                let since = raft.status().membership_since;
+                raft.change_membership(since, &self.targets[target]).expect("it was offered");
+                at
+            }
+            Action::Transfer { at, to } => {
+                budget.transfers -= 1;
+                let to = NodeId(to as u64 + 1);
+                self.cluster.node(at).raft.transfer_leadership(to).expect("a voter");
+                at
+            }
             Action::Heartbeat(at) => {
                 budget.heartbeats -= 1;
                 self.cluster.node(at).raft.tick();
@@ -246,10 +292,11 @@ impl World {
     /// Node `at` is elected, and its first entry committed everywhere; nothing is left in flight.
     fn lead(&mut self, at: usize) {
         self.cluster.node(at).raft.campaign();
-        self.untouched = [false; 3];
+        self.untouched = [false; NODES_MAX];
         self.settle(at);
         loop {
-            let busy = (0..3).find(|at| !self.cluster.nodes[*at].disk.queue.is_empty());
+            let mut nodes = 0..self.cluster.nodes.len();
+            let busy = nodes.find(|at| !self.cluster.nodes[*at].disk.queue.is_empty());
             if let Some(at) = busy {
                 self.act(Action::Persist(at));
             } else if !self.network.is_empty() {
@@ -271,6 +318,10 @@ impl World {
             Action::Campaign(at) => format!("n{} campaigns", at + 1),
             Action::Silence(at) => format!("n{} hears nothing for an election timeout", at + 1),
             Action::Propose(at) => format!("n{} proposes", at + 1),
+            Action::Change { at, target } => {
+                format!("n{} changes to {:?}", at + 1, self.targets[target])
+            }
+            Action::Transfer { at, to } => format!("n{} hands over to n{}", at + 1, to + 1),
             Action::Heartbeat(at) => format!("n{} sends heartbeats", at + 1),
             Action::Persist(at) => {
                 let write = self.cluster.nodes[at].disk.queue.front();
@@ -298,6 +349,8 @@ fn is_dead(envelope: &Envelope, nodes: &[Rc<model::Node>]) -> bool {
         // A vote is kept as long as it might be counted by mistake.
         Message::RequestVoteReply(reply) if reply.granted => leads(to),
         Message::RequestVoteReply(_) => envelope.term <= durable(to),
+        // Only of the term that its receiver is in; and terms never go back.
+        Message::TimeoutNow(_) | Message::Removed(_) => envelope.term < durable(to),
         Message::AppendEntriesReply(_) => envelope.term <= durable(to) && !leads(to),
         _ => false,
     }
@@ -332,6 +385,7 @@ fn act(path: &[Step], world: &mut World, action: Action) {
 }
 
 /// How much was walked.
+#[derive(Default)]
 struct Walked {
     states: usize,
     transitions: u64,
@@ -339,6 +393,11 @@ struct Walked {
     two_leaders: u64,
     committed_max: usize,
     terms_max: u64,
+    /// States in which a leader is joint, and in which two nodes act on different memberships.
+    joint: u64,
+    differing: u64,
+    /// The most changes that were committed.
+    changes_max: u64,
 }
 
 impl Walked {
@@ -347,6 +406,12 @@ impl Walked {
         let leaders = nodes.clone().filter(|status| status.role == Role::Leader).count();
         self.two_leaders += u64::from(leaders > 1);
         self.committed_max = self.committed_max.max(world.cluster.history.committed.len());
+        let joint = nodes.clone().any(|s| s.role == Role::Leader && s.membership.is_joint());
+        self.joint += u64::from(joint);
+        let mut members = nodes.clone().map(|status| status.membership);
+        let first = members.next();
+        self.differing += u64::from(members.any(|other| Some(other) != first));
+        self.changes_max = self.changes_max.max(world.cluster.history.changes());
         let term = nodes.map(|status| status.term.0).max().unwrap_or(0);
         self.terms_max = self.terms_max.max(term);
     }
@@ -357,8 +422,16 @@ impl fmt::Display for Walked {
         write!(
             f,
             "{} states, {} transitions, {} states with two leaders of different terms, \
-             up to {} entries committed, up to term {}",
-            self.states, self.transitions, self.two_leaders, self.committed_max, self.terms_max
+             up to {} entries committed, up to term {}, {} states with a joint leader, {} with \
+             different memberships, up to {} changes committed",
+            self.states,
+            self.transitions,
+            self.two_leaders,
+            self.committed_max,
+            self.terms_max,
+            self.joint,
+            self.differing,
+            self.changes_max
         )
     }
 }
@@ -388,8 +461,7 @@ type Visited = std::collections::HashSet<u64, BuildHasherDefault<Identity>>;
 fn walk(name: &str, world: World) -> Walked {
     let limit: usize =
         std::env::var("WALK_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
-    let mut walked =
-        Walked { states: 0, transitions: 0, two_leaders: 0, committed_max: 0, terms_max: 0 };
+    let mut walked = Walked::default();
     let mut visited = Visited::default();
     visited.insert(world.hash());
     let mut path = vec![Step::new(world)];
@@ -427,8 +499,16 @@ fn disk(term: u64, terms: &[u64]) -> Persisted {
     Persisted { hard_state, log, ..Persisted::default() }
 }
 
-const NOTHING: Budget =
-    Budget { campaigns: 0, proposals: 0, crashes: 0, heartbeats: 0, silences: 0, duplicates: 0 };
+const NOTHING: Budget = Budget {
+    campaigns: 0,
+    proposals: 0,
+    crashes: 0,
+    heartbeats: 0,
+    silences: 0,
+    duplicates: 0,
+    changes: 0,
+    transfers: 0,
+};
 
 /// Two campaigns from nothing: every schedule of PreVotes and votes, of their writes, and of what the two
 /// leaders say of their first entries.
@@ -469,4 +549,47 @@ fn crash_and_duplicate() {
     let world = World::new(vec![disk(0, &[]); 3], vec![], false, budget);
     let walked = walk("crash and duplicate", world);
     assert!(walked.states >= 30_000);
+}
+
+/// Voters one, two, …, and learners after them.
+fn members(voters: u64, learners: u64) -> Membership {
+    let mut membership = Membership::of_voters((1..=voters).map(NodeId));
+    membership.learners = (voters + 1..=voters + learners).map(NodeId).collect();
+    membership
+}
+
+fn target(voters: &[u64]) -> Target {
+    Target::of_voters(voters.iter().copied().map(NodeId))
+}
+
+/// A leader of two replaces the other one by a learner, or leaves all to it; and somebody campaigns meanwhile.
+#[test]
+fn joint_changes_of_three() {
+    let targets = [target(&[1, 3]), target(&[3])];
+    let n = 1 + depth();
+    let budget = Budget { campaigns: n, changes: 2, crashes: 1, ..NOTHING };
+    let mut world = World::of_members(3, &members(2, 1), &targets, budget);
+    world.lead(0);
+    let walked = walk("joint changes of three", world);
+    assert!(walked.states >= 60_000 && walked.joint > 6_000 && walked.changes_max == 4);
+}
+
+/// A leader of two leaves everything to two others, and hands over to one of them.
+#[test]
+fn joint_changes_of_four() {
+    let budget = Budget { changes: 1, campaigns: 1, crashes: depth(), ..NOTHING };
+    let mut world = World::of_members(4, &members(2, 2), &[target(&[3, 4])], budget);
+    world.lead(0);
+    let walked = walk("joint changes of four", world);
+    assert!(walked.states >= 50_000 && walked.joint > 3_000 && walked.changes_max == 2);
+}
+
+/// A leader hands over, with an entry on its way; messages are late.
+#[test]
+fn transfers() {
+    let budget = Budget { transfers: 1, proposals: 1, crashes: depth(), ..NOTHING };
+    let mut world = World::new(vec![disk(0, &[]); 3], vec![], false, budget);
+    world.lead(0);
+    let walked = walk("transfers", world);
+    assert!(walked.states >= 250_000 && walked.terms_max >= 2 && walked.committed_max >= 3);
 }

@@ -76,13 +76,19 @@ fn install_reply() -> impl Strategy<Value = Message> {
 }
 
 fn envelope() -> impl Strategy<Value = Envelope> {
+    let cause = prop_oneof![Just(Cause::Timeout), Just(Cause::Transfer)];
     let message = prop_oneof![
         (any::<u64>(), log_id())
             .prop_map(|(t, last)| Message::PreVote(PreVote { term: Term(t), last })),
         (any::<u64>(), any::<bool>()).prop_map(|(t, granted)| {
             Message::PreVoteReply(PreVoteReply { term: Term(t), granted })
         }),
-        log_id().prop_map(|last| Message::RequestVote(RequestVote { last })),
+        (log_id(), cause)
+            .prop_map(|(last, cause)| { Message::RequestVote(RequestVote { last, cause }) }),
+        log_id().prop_map(|last| Message::TimeoutNow(TimeoutNow { last })),
+        any::<[u64; 2]>().prop_map(|[since, round]| {
+            Message::Removed(Removed { since: LogIndex(since), round: Round(round) })
+        }),
         any::<bool>().prop_map(|granted| Message::RequestVoteReply(RequestVoteReply { granted })),
         append(),
         append_reply(),
@@ -290,7 +296,13 @@ fn samples() -> BTreeMap<&'static str, Envelope> {
     [
         ("pre-vote", Message::PreVote(PreVote { term: Term(8), last: id })),
         ("pre-vote-reply", Message::PreVoteReply(PreVoteReply { term: Term(8), granted: true })),
-        ("request-vote", Message::RequestVote(RequestVote { last: id })),
+        ("request-vote", Message::RequestVote(RequestVote { last: id, cause: Cause::Timeout })),
+        (
+            "request-vote-transfer",
+            Message::RequestVote(RequestVote { last: id, cause: Cause::Transfer }),
+        ),
+        ("timeout-now", Message::TimeoutNow(TimeoutNow { last: id })),
+        ("removed", Message::Removed(Removed { since: commit, round })),
         ("request-vote-reply", Message::RequestVoteReply(RequestVoteReply { granted: false })),
         (
             "append-entries",
@@ -396,6 +408,29 @@ fn protocol_1_is_as_it_was() {
             .collect();
         if let Some(envelope) = samples().remove(name) {
             assert_eq!(decode_envelope(&Bytes::from(bytes)), Ok(envelope), "{name}");
+        }
+    }
+}
+
+/// A membership with more members than a group may have is refused: to look for a majority takes the square of them.
+#[test]
+fn a_membership_has_a_bound() {
+    for (extra, fits) in [(0, true), (1, false)] {
+        let voters = (1..=Membership::MEMBERS_MAX as u64 + extra).map(NodeId);
+        let payload = Payload::Membership(Box::new(Membership::of_voters(voters)));
+        let entries = vec![Entry { id: LogId::ZERO, payload }];
+        let message = Message::AppendEntries(AppendEntries {
+            prev: LogId::ZERO,
+            entries,
+            commit: LogIndex(0),
+            round: Round(1),
+        });
+        let (group, from, to, term) = (GroupId(1), NodeId(1), NodeId(2), Term(1));
+        let envelope = Envelope { group, from, to, term, message };
+        let decoded = decode_envelope(&encoded(&envelope));
+        match decoded {
+            Ok(decoded) => assert!(fits && decoded == envelope),
+            Err(error) => assert!(!fits && matches!(error.fault, DecodeFault::Members(33))),
         }
     }
 }

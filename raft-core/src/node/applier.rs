@@ -33,7 +33,7 @@ const BATCH_COMMANDS_MAX: usize = 256;
 /// The same in bytes; one command may exceed it.
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
-/// Runs until it is aborted, or fails and stops the node.
+/// Runs until it is aborted, its group ends, or it fails and stops the node.
 pub(super) async fn run<S: StateMachine>(shared: Arc<Shared<S>>, storage: Arc<dyn Storage>) {
     let applied = lock(&shared.machine).applied;
     let mut applier = Applier {
@@ -49,6 +49,10 @@ pub(super) async fn run<S: StateMachine>(shared: Arc<Shared<S>>, storage: Arc<dy
     let mut ops = Vec::new();
     loop {
         poll_fn(|cx| shared.ops.poll_take(cx, &mut ops)).await;
+        if ops.is_empty() {
+            // The group does not run here any more.
+            return;
+        }
         for op in ops.drain(..) {
             if let Err(reason) = applier.perform(op).await {
                 shared.bell.stop(reason);

@@ -43,7 +43,9 @@ impl NodeConfig {
 pub struct GroupConfig {
     /// The core's configuration.
     pub raft: Config,
-    /// The members of a new group; it counts only while the storage has nothing of the group.
+    /// The members of a new group; it counts only while the storage has nothing of the group. Empty on a node
+    /// that joins a group: it is added by [`Group::change_membership`](super::Group::change_membership), and has
+    /// no vote before it has caught up.
     pub initial: Membership,
     /// Take a snapshot when this many bytes of entries were applied since the last one; `None`: only
     /// when [`Group::snapshot`](super::Group::snapshot) asks for it. Default 64 MiB.

@@ -263,6 +263,11 @@ impl<'a> Driver<'a> {
             for request in self.effects.snapshots.drain(..) {
                 self.serving.request(request, self.tasks);
             }
+            if slot.has_ended() {
+                slot.close();
+                self.tokens.remove(&slot.group);
+                self.slots[token.0] = None;
+            }
         }
         if self.dirty.is_empty() {
             self.dirty = dirty;

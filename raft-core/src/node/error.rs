@@ -3,7 +3,10 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::{ConfigError, LogId, NodeId, ProposeError, ReadError, RestoreError, StorageError};
+use crate::{
+    ConfigError, LogId, LogIndex, MembershipError, NodeId, ProposeError, ReadError, RestoreError,
+    StorageError, TransferError,
+};
 
 /// A command that was applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +106,108 @@ impl fmt::Display for SnapshotError {
 }
 
 impl core::error::Error for SnapshotError {}
+
+/// Why the members of a group are not those that were asked for. What was done of it stays, and does no harm: whoever
+/// asks for the same again, here or at the next leader, goes on from there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// The core refused.
+    Refused(MembershipError),
+    /// Leadership was lost meanwhile.
+    LeadershipLost {
+        /// The leader, if it is known.
+        leader: Option<NodeId>,
+    },
+    /// Somebody else has changed the members meanwhile.
+    Overtaken {
+        /// From which index on they are others.
+        since: LogIndex,
+    },
+    /// A node that is to vote does not keep up with what is proposed. It stays a learner.
+    TooSlow {
+        /// The node.
+        node: NodeId,
+        /// The rounds it was given.
+        rounds: u32,
+    },
+    /// The time was up. What is under way goes on, and ends by itself.
+    Deadline,
+    /// This leader is making a change for somebody else, or too many requests wait.
+    Busy,
+    /// The group does not run here any more.
+    Stopped,
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => reason.fmt(f),
+            Self::LeadershipLost { leader: Some(leader) } => {
+                write!(f, "leadership was lost to {leader}")
+            }
+            Self::LeadershipLost { leader: None } => f.write_str("leadership was lost"),
+            Self::Overtaken { since } => {
+                write!(f, "somebody else has changed the members at {since}")
+            }
+            Self::TooSlow { node, rounds } => {
+                write!(f, "{node} has not caught up in {rounds} rounds")
+            }
+            Self::Deadline => f.write_str("the change was not done in time"),
+            Self::Busy => f.write_str("another change is being made"),
+            Self::Stopped => f.write_str("the group does not run here any more"),
+        }
+    }
+}
+
+impl core::error::Error for ChangeError {}
+
+/// Why leadership was not handed over to whom it was to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum HandoverError {
+    /// The core refused.
+    Refused(TransferError),
+    /// It did not come about within an election timeout: this node leads on.
+    GivenUp,
+    /// Somebody else leads, or nobody that is known.
+    Elsewhere {
+        /// The leader, if it is known.
+        leader: Option<NodeId>,
+    },
+    /// Too many requests wait.
+    Busy,
+    /// The group does not run here any more.
+    Stopped,
+}
+
+impl fmt::Display for HandoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => reason.fmt(f),
+            Self::GivenUp => f.write_str("the handover was given up"),
+            Self::Elsewhere { leader: Some(leader) } => write!(f, "{leader} leads"),
+            Self::Elsewhere { leader: None } => f.write_str("no leader is known"),
+            Self::Busy => f.write_str("too many requests wait"),
+            Self::Stopped => f.write_str("the group does not run here any more"),
+        }
+    }
+}
+
+impl core::error::Error for HandoverError {}
+
+/// Why a group does not run on a node any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum GroupEnd {
+    /// The node is no member of the group any more; what it has of it is of no use, and may be deleted.
+    Removed {
+        /// From which index on.
+        since: LogIndex,
+    },
+    /// The node has stopped.
+    NodeStopped,
+}
 
 /// Why a group could not be started.
 #[derive(Debug)]

@@ -1,18 +1,25 @@
 //! The handle on a group: what clients of a replicated state machine call.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::future::Future;
+use core::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
-use super::inbox::{Ask, Proposer};
+use super::change::Wish;
+use super::inbox::{Ask, NotAsked, Proposer};
 use super::lock::lock;
 use super::machine::Health;
 use super::shared::Shared;
 use super::watch;
-use super::{Applied, GroupStatus, ProposalError, QueryError, SnapshotError};
-use crate::{GroupId, LogId, RoleChange, StateMachine};
+use super::{
+    Applied, ChangeError, GroupEnd, GroupStatus, HandoverError, ProposalError, QueryError,
+    SnapshotError,
+};
+use crate::{GroupId, LogId, LogIndex, MemberProgress, NodeId, RoleChange, StateMachine, Target};
 
 /// A command that is in the log of the leader it was given to. It is not committed yet, and another leader
 /// may overwrite it. Dropping this does not take it back.
@@ -160,20 +167,89 @@ impl<S: StateMachine> Group<S> {
         &self,
     ) -> impl Future<Output = Result<LogId, SnapshotError>> + Send + 'static + use<S> {
         let (reply, answer) = oneshot::channel();
-        let queued = lock(&self.0.inbox).ask(Ask::Snapshot(reply));
-        let queued = queued.map(|ring| self.0.ring(ring));
+        let queued = self.ask(Ask::Snapshot(reply));
         async move {
             queued?;
             answer.await.unwrap_or(Err(SnapshotError::Stopped))
         }
     }
 
+    /// Makes the members of the group those of `target`, and waits until they are: adds new voters as learners,
+    /// waits until they have caught up, has the group go over by joint consensus, and gives the index from which on
+    /// it is so. Done at once when it is so already; so that whoever does not know what came of a call may repeat
+    /// it, here or at another leader. With `expected`, an index, only the membership is changed that is in effect
+    /// from there on ([`GroupStatus::membership_since`]): who looked at another one is refused.
+    ///
+    /// This leader may be among those that go; it hands over then. A node that goes is told, and its group ends
+    /// ([`Self::ended`]). The request is queued before the future is polled first, and the time counts from then.
+    /// Dropping the future takes nothing back, and begins no further step.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`]; what was done of it stays.
+    pub fn change_membership(
+        &self,
+        target: Target,
+        expected: Option<LogIndex>,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<LogIndex, ChangeError>> + Send + 'static + use<S> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.ask(Ask::Change(Wish { target, expected, reply }));
+        let deadline = Instant::now() + deadline;
+        async move {
+            queued?;
+            match timeout_at(deadline, answer).await {
+                Ok(outcome) => outcome.unwrap_or(Err(ChangeError::Stopped)),
+                Err(_) => Err(ChangeError::Deadline),
+            }
+        }
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), NotAsked> {
+        let queued = lock(&self.0.inbox).ask(ask);
+        queued.map(|ring| self.0.ring(ring))
+    }
+
+    /// Hands leadership over to `to` and waits until it leads. Meanwhile proposals are refused; those before are
+    /// not lost. Given up after an election timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`HandoverError`]; who leads is up to the group.
+    pub fn transfer_leadership(
+        &self,
+        to: NodeId,
+    ) -> impl Future<Output = Result<(), HandoverError>> + Send + 'static + use<S> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.ask(Ask::Transfer { to, reply });
+        async move {
+            queued?;
+            answer.await.unwrap_or(Err(HandoverError::Stopped))
+        }
+    }
+
+    /// How far the other members are, as this leader knows; nothing on a node that does not lead or has stopped.
+    pub async fn progress(&self) -> Vec<MemberProgress> {
+        let (reply, answer) = oneshot::channel();
+        match self.ask(Ask::Progress(reply)) {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Waits until the group does not run on this node any more, and says why. The group of a node that was removed
+    /// ends as soon as the node knows; the node goes on with its other groups.
+    pub async fn ended(&self) -> GroupEnd {
+        let mut changes = self.0.changes.clone();
+        while changes.changed().await.is_ok() {}
+        let removed = lock(&self.0.status).removed;
+        removed.map_or(GroupEnd::NodeStopped, |since| GroupEnd::Removed { since })
+    }
+
     /// Begins an election now, unless this node leads already; for operators who prefer another leader,
     /// and for tests. Nothing happens when the node has stopped or many such requests wait.
     pub fn campaign(&self) {
-        if let Ok(ring) = lock(&self.0.inbox).ask(Ask::Campaign) {
-            self.0.ring(ring);
-        }
+        let _ = self.ask(Ask::Campaign);
     }
 
     /// What the core shows of itself, as of the loop's last visit.

@@ -11,8 +11,13 @@ use core::mem;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Applied, ProposalError, QueryError, SnapshotError};
-use crate::{Entry, LogId, ProposeError, ReadError, SnapshotMeta, SnapshotSource, StorageError};
+use super::change::Wish;
+use super::handing::HandoverReply;
+use super::{Applied, ChangeError, HandoverError, ProposalError, QueryError, SnapshotError};
+use crate::{
+    Entry, LogId, MemberProgress, NodeId, ProposeError, ReadError, SnapshotMeta, SnapshotSource,
+    StorageError,
+};
 
 /// Where the answer to a proposal goes.
 pub(super) type ProposalReply<O> = oneshot::Sender<Result<Applied<O>, ProposalError>>;
@@ -46,6 +51,12 @@ impl<O> Proposer<O> {
 pub(super) enum Ask {
     /// Begin an election.
     Campaign,
+    /// Make the members others.
+    Change(Wish),
+    /// Hand leadership over.
+    Transfer { to: NodeId, reply: HandoverReply },
+    /// Say how far the members are.
+    Progress(oneshot::Sender<Vec<MemberProgress>>),
     /// Take a snapshot that has at least what is applied now.
     Snapshot(SnapshotReply),
     /// The applier's answer to the loop's wish for a view: the state just after `applied`.
@@ -72,6 +83,30 @@ pub(super) enum Ring {
     /// Nothing: it was called already.
     Nobody,
 }
+
+/// Why a request was not queued.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotAsked {
+    /// Too many wait.
+    Busy,
+    /// The loop has ended.
+    Stopped,
+}
+
+macro_rules! not_asked {
+    ($($error:ident),+) => {
+        $(impl From<NotAsked> for $error {
+            fn from(reason: NotAsked) -> Self {
+                match reason {
+                    NotAsked::Busy => Self::Busy,
+                    NotAsked::Stopped => Self::Stopped,
+                }
+            }
+        })+
+    };
+}
+
+not_asked!(SnapshotError, ChangeError, HandoverError);
 
 /// The inbox of a group.
 pub(super) struct Inbox<O> {
@@ -134,10 +169,10 @@ impl<O> Inbox<O> {
     }
 
     /// Queues a request, or refuses it when too many wait.
-    pub(super) fn ask(&mut self, ask: Ask) -> Result<Ring, SnapshotError> {
+    pub(super) fn ask(&mut self, ask: Ask) -> Result<Ring, NotAsked> {
         match self.call {
-            Call::Closed => Err(SnapshotError::Stopped),
-            _ if self.asks.len() >= ASKS_MAX => Err(SnapshotError::Busy),
+            Call::Closed => Err(NotAsked::Stopped),
+            _ if self.asks.len() >= ASKS_MAX => Err(NotAsked::Busy),
             _ => Ok(self.tell(ask)),
         }
     }
@@ -198,8 +233,12 @@ pub(super) fn refuse_all<O>(proposals: Vec<Proposal<O>>, reads: Vec<ReadReply>, 
         let _ = reply.send(Err(QueryError::Stopped));
     }
     for ask in asks {
-        if let Ask::Snapshot(reply) = ask {
-            let _ = reply.send(Err(SnapshotError::Stopped));
+        match ask {
+            Ask::Snapshot(reply) => drop(reply.send(Err(SnapshotError::Stopped))),
+            Ask::Change(wish) => drop(wish.reply.send(Err(ChangeError::Stopped))),
+            Ask::Transfer { reply, .. } => drop(reply.send(Err(HandoverError::Stopped))),
+            // Nobody waits, or whoever does sees that the reply is gone.
+            Ask::Campaign | Ask::Progress(_) | Ask::Viewed { .. } | Ask::Written(_) => {}
         }
     }
 }

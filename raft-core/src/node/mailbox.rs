@@ -45,10 +45,14 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
-    /// Moves everything to the end of `into`, or remembers whom to wake.
+    /// Moves everything to the end of `into`, or remembers whom to wake. Ready without anything when the
+    /// mailbox is closed.
     pub(super) fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<T>) -> Poll<()> {
         let mut state = lock(&self.0);
         if state.items.is_empty() {
+            if let Access::Closed = state.access {
+                return Poll::Ready(());
+            }
             match &state.waker {
                 Some(waker) if waker.will_wake(cx.waker()) => {}
                 _ => state.waker = Some(cx.waker().clone()),
@@ -69,7 +73,11 @@ impl<T> Mailbox<T> {
         let mut state = lock(&self.0);
         state.access = Access::Closed;
         let items = mem::take(&mut state.items);
+        let waker = state.waker.take();
         drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         // Dropped outside the lock: an item's drop may wake somebody.
         drop(items);
     }

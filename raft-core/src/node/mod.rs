@@ -34,11 +34,13 @@
 //!    that the outcome is unknown.
 
 mod applier;
+mod change;
 mod compact;
 mod config;
 mod driver;
 mod error;
 mod group;
+mod handing;
 mod inbox;
 mod lock;
 mod machine;
@@ -68,7 +70,10 @@ use self::tasks::{Panicked, Tasks};
 use crate::{StateMachine, Storage, Transport};
 
 pub use self::config::{GroupConfig, NodeConfig};
-pub use self::error::{Applied, ProposalError, QueryError, SnapshotError, StartError, StopReason};
+pub use self::error::{
+    Applied, ChangeError, GroupEnd, HandoverError, ProposalError, QueryError, SnapshotError,
+    StartError, StopReason,
+};
 pub use self::group::{Appended, Group};
 pub use self::status::{GroupStatus, NodeStatus};
 

@@ -8,7 +8,9 @@ use alloc::vec::Vec;
 use tokio::sync::oneshot;
 
 use super::applier::Op;
+use super::change::Change;
 use super::compact::{self, Compaction};
+use super::handing::Handing;
 use super::inbox::Ask;
 use super::shared::GroupPort;
 use super::signal::Token;
@@ -17,7 +19,7 @@ use super::watch;
 use super::writer::Mark;
 use super::{StartError, StopReason};
 use crate::{
-    ApplyOp, BoxFuture, Effects, Envelope, GroupId, LogId, LogIndex, Raft, RoleChange,
+    ApplyOp, BoxFuture, Effects, Envelope, GroupId, LogId, LogIndex, Raft, Role, RoleChange,
     SnapshotMeta, SnapshotSource, Storage, StorageError, WriteSeq,
 };
 
@@ -36,8 +38,11 @@ pub(super) struct Slot {
     port: Arc<dyn GroupPort>,
     changes: watch::Sender<RoleChange>,
     compaction: Compaction,
+    change: Change,
+    handing: Handing,
     snapshots: SnapshotOptions,
     mark: Visit,
+    ended: bool,
     /// The index up to which the core knows the state machine to be.
     done: LogIndex,
     /// The index up to which the applier was given work.
@@ -76,8 +81,11 @@ impl Slot {
             port,
             changes,
             compaction: Compaction::new(snapshots.bytes),
+            change: Change::default(),
+            handing: Handing::default(),
             snapshots,
             mark: Visit::None,
+            ended: false,
             done,
             given: done,
         }
@@ -94,6 +102,7 @@ impl Slot {
     pub(super) fn tick(&mut self) {
         self.raft.tick();
         self.compaction.tick();
+        self.handing.tick();
     }
 
     pub(super) fn step(&mut self, envelope: Envelope) {
@@ -115,6 +124,9 @@ impl Slot {
         for ask in self.port.feed(&mut self.raft) {
             match ask {
                 Ask::Campaign => self.raft.campaign(),
+                Ask::Change(wish) => self.change.ask(wish, &mut self.raft),
+                Ask::Transfer { to, reply } => self.handing.ask(to, reply, &mut self.raft),
+                Ask::Progress(reply) => drop(reply.send(self.raft.progress().collect())),
                 Ask::Snapshot(reply) => self.compaction.ask(reply),
                 Ask::Viewed { applied, source } => self.viewed(applied, source, storage, tasks),
                 Ask::Written(outcome) => self.written(outcome)?,
@@ -142,6 +154,8 @@ impl Slot {
     ) {
         self.mark = Visit::None;
         self.catch_up();
+        self.change.advance(&mut self.raft);
+        self.handing.advance(&self.raft);
         let first = effects.writes.len();
         self.raft.drain(effects);
         if let Some(write) = effects.writes[first..].last() {
@@ -158,6 +172,10 @@ impl Slot {
             self.port.confirmed(read.id, read.index);
         }
         let status = self.raft.status();
+        // What is committed is applied first, and answered.
+        self.ended = status.removed.is_some()
+            && status.role != Role::Leader
+            && status.applied == status.commit;
         for change in effects.changes.drain(..) {
             self.port.role_changed(&change, status.commit);
             self.changes.send_replace(change);
@@ -221,8 +239,18 @@ impl Slot {
         Ok(())
     }
 
-    /// The loop has ended: answers everybody.
+    /// Whether this node is no member of the group any more, and has nothing left to say in it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The loop has ended, or the group: answers everybody.
     pub(super) fn close(&mut self) {
+        // A leader that is voted out may have done what it was asked for.
+        self.change.advance(&mut self.raft);
+        self.change.stop();
+        self.handing.advance(&self.raft);
+        self.handing.stop();
         self.compaction.stop();
         self.port.close();
     }

@@ -37,6 +37,12 @@ pub struct GroupStatus {
     pub dropped: u64,
     /// The membership in effect.
     pub membership: Arc<Membership>,
+    /// From which index on it is in effect, as far as this node knows; committed when not after `commit`.
+    pub membership_since: LogIndex,
+    /// Since which index this node is no member any more, when it was told so. The group stops here then.
+    pub removed: Option<LogIndex>,
+    /// To whom this leader is handing over.
+    pub handover: Option<NodeId>,
     /// Snapshots that could not be written because the disk is full.
     pub snapshot_failures: u64,
     /// Bytes of proposals that wait for the loop.
@@ -62,6 +68,9 @@ impl GroupStatus {
             unsnapshotted_bytes: status.unsnapshotted_bytes,
             dropped: status.dropped,
             membership: Arc::new(status.membership.clone()),
+            membership_since: status.membership_since,
+            removed: status.removed,
+            handover: status.handover,
             snapshot_failures: 0,
             inbox_bytes: 0,
             proposals: 0,
@@ -83,6 +92,9 @@ impl GroupStatus {
         self.unsnapshotted_bytes = status.unsnapshotted_bytes;
         self.dropped = status.dropped;
         self.snapshot_failures = snapshot_failures;
+        self.membership_since = status.membership_since;
+        self.removed = status.removed;
+        self.handover = status.handover;
         if *self.membership != *status.membership {
             self.membership = Arc::new(status.membership.clone());
         }

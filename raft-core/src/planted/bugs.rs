@@ -109,6 +109,27 @@ bugs! {
     /// A snapshot says nothing of the membership.
     SnapshotWithoutMembership = "snapshot-without-membership", Core, "-p raft-core --test random_model";
 
+    // Memberships and leadership.
+
+    /// Voters are changed in one step, without a joint membership.
+    SingleStepChange = "single-step-change", Tests, "-p raft-core --test random_members";
+    /// In joint consensus the old voters decide alone.
+    CommitByOldQuorum = "commit-by-old-quorum", Tests, "-p raft-core --test random_members";
+    /// The joint membership is left before its entry is committed.
+    JointLeftEarly = "joint-left-early", Tests, "-p raft-core --test random_members";
+    /// A learner counts as a voter.
+    LearnerCounted = "learner-counted", Tests, "-p raft-core --test random_members";
+    /// A membership whose entry was truncated stays in effect.
+    MembershipNotRolledBack = "membership-not-rolled-back", Tests, "-p raft-core --test random_members";
+    /// A leader begins a change before it has committed an entry of its own term.
+    ChangeBeforeFirstCommit = "change-before-first-commit", Tests, "-p raft-core --test golden -- change_is_refused";
+    /// What a node said before it was removed and came back with another disk counts.
+    EarlierLifeCounted = "earlier-life-counted", Tests, "-p raft-core --test golden -- readded_node_starts_anew";
+    /// A node votes that has lost its disk and not caught up since.
+    NewcomerVotes = "newcomer-votes", Tests, "-p raft-core --test golden -- newcomer_has_no_vote";
+    /// A leader takes proposals while it hands over.
+    ProposedDuringTransfer = "proposed-during-transfer", Tests, "-p raft-core --test golden -- transfer";
+
     // Reads.
 
     /// A read is confirmed without asking anybody.

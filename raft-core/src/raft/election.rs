@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use super::{Leading, Raft, RoleState, Votes, leader};
 use crate::{
-    AppendEntriesReply, AppendOutcome, HardState, InstallProgress, InstallSnapshotReply, LogId,
-    Message, NodeId, Payload, PreVote, PreVoteReply, RequestVote, RequestVoteReply, Round,
+    AppendEntriesReply, AppendOutcome, Cause, HardState, InstallProgress, InstallSnapshotReply,
+    LogId, Message, NodeId, Payload, PreVote, PreVoteReply, RequestVote, RequestVoteReply, Round,
 };
 
 impl Raft {
@@ -21,11 +21,11 @@ impl Raft {
     /// Asks whether an election would be won (thesis, section 9.6). A node that cannot write has no
     /// business to lead: it does not ask.
     pub(super) fn begin_pre_vote(&mut self) {
-        if !self.memberships.current().is_voter(self.id()) || self.disk_is_stalled() {
+        if !self.may_campaign() || self.disk_is_stalled() {
             return;
         }
         if planted!(NoPreVote) {
-            return self.begin_election();
+            return self.begin_election(Cause::Timeout);
         }
         let mut votes = Votes::default();
         votes.add(self.id());
@@ -51,9 +51,11 @@ impl Raft {
     pub(super) fn receive_pre_vote(&mut self, from: NodeId, request: &PreVote) {
         let granted = request.term > self.hard_state.term
             && self.is_up_to_date(request.last)
+            && self.newcomer.is_none()
             && !self.follows_a_live_leader();
         let reply = PreVoteReply { term: request.term, granted };
         self.send(from, Message::PreVoteReply(reply));
+        self.answer_stranger(from);
     }
 
     pub(super) fn receive_pre_vote_reply(&mut self, from: NodeId, reply: &PreVoteReply) {
@@ -72,13 +74,13 @@ impl Raft {
         if let RoleState::PreCandidate(votes) = &self.role
             && votes.win(self.memberships.current())
         {
-            self.begin_election();
+            self.begin_election(Cause::Timeout);
         }
     }
 
     /// Becomes a candidate of the next term (paper, section 5.2). The requests leave when the vote for
     /// itself is durable, and only then does that vote count.
-    fn begin_election(&mut self) {
+    pub(super) fn begin_election(&mut self, cause: Cause) {
         let term = self.hard_state.term.next();
         self.set_hard_state(HardState { term, voted_for: Some(self.id()) });
         self.transition(RoleState::Candidate(Votes::default()));
@@ -87,7 +89,7 @@ impl Raft {
             let RoleState::Candidate(votes) = &mut self.role else { return };
             votes.add(own);
         }
-        let request = RequestVote { last: self.log.last() };
+        let request = RequestVote { last: self.log.last(), cause };
         for peer in self.other_voters() {
             self.send(peer, Message::RequestVote(request.clone()));
         }
@@ -203,9 +205,11 @@ impl Raft {
         if planted!(LeaderCountsUnsynced) {
             durable = self.log.last_index();
         }
-        let index = leading.matched(self.id(), durable, self.memberships.current());
-        if index > self.commit && self.log.term_at(index) == Some(self.hard_state.term) {
+        let (before, membership) = (self.commit, self.memberships.current());
+        let index = leading.matched(self.id(), durable, membership);
+        if index > before && self.log.term_at(index) == Some(self.hard_state.term) {
             self.commit_to(index);
+            self.membership_committed(before);
         }
         if planted!(OldTermCommitted) {
             self.commit_to(index);

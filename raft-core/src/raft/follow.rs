@@ -30,8 +30,11 @@ impl Raft {
         if !self.heed_leader(from) || !is_consecutive(&request, self.hard_state.term) {
             return self.drop_message();
         }
-        let RoleState::Follower(following) = &mut self.role else { return };
-        following.round = following.round.max(request.round);
+        if let RoleState::Follower(following) = &mut self.role {
+            following.round = following.round.max(request.round);
+        }
+        self.removed = None;
+        self.note_commit_of_leader(request.commit);
         let AppendEntries { prev, entries, commit, .. } = request;
         // What is compacted is committed, and therefore the leader's too.
         let unchecked = planted!(LogMatchingUnchecked) && prev.index <= self.log.last_index();
@@ -111,6 +114,7 @@ impl Raft {
         if planted!(AckBeyondMatch) {
             matched = durable;
         }
+        self.end_newcomer(matched);
         self.reply_append(from, AppendOutcome::Accepted { matched });
     }
 
@@ -121,6 +125,7 @@ impl Raft {
         let Some(leader) = following.leader.filter(|_| following.owes_reply) else { return };
         following.owes_reply = following.verified > durable;
         let matched = following.verified.min(durable);
+        self.end_newcomer(matched);
         self.reply_append(leader, AppendOutcome::Accepted { matched });
     }
 

@@ -35,6 +35,7 @@ impl Raft {
         if let RoleState::Follower(following) = &mut self.role {
             following.round = following.round.max(request.round);
         }
+        self.removed = None;
         let last = request.meta.last;
         if last.index <= self.commit {
             // Whatever is committed here is in the leader's log too. But it counts only once it is

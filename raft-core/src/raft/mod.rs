@@ -5,14 +5,20 @@
 //!
 //! Each idea has a file: `role` says what a node can be, `election` how it becomes a leader, `replicate`
 //! what a leader sends and hears, `follow` what a follower does with it, `install` how a snapshot is
-//! received, `read` how a read is confirmed, `output` how work is handed out.
+//! received, `read` how a read is confirmed, `change` how the membership changes, `join` how a new node comes by its vote, `handover` how leadership is
+//! handed over, `prefer` how it goes back, `output` how work is handed out, `report` what is shown.
 
+mod change;
 mod election;
 mod follow;
+mod handover;
 mod install;
+mod join;
 mod output;
+mod prefer;
 mod read;
 mod replicate;
+mod report;
 mod role;
 
 use alloc::boxed::Box;
@@ -21,6 +27,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use self::install::Incoming;
+use self::join::Newcomer;
 use self::output::Outbox;
 use self::read::PendingRead;
 use self::role::{Following, Leading, RoleState, Votes};
@@ -29,8 +36,8 @@ use crate::log::Log;
 use crate::timer::ElectionTimer;
 use crate::writes::Writes;
 use crate::{
-    Config, ConfigError, Entry, Envelope, HardState, LogId, LogIndex, Membership, Message, NodeId,
-    Payload, Persisted, ProposeError, ReadId, SnapshotMeta, Status, Term, WriteSeq,
+    Cause, Config, ConfigError, Entry, Envelope, HardState, LogId, LogIndex, Membership, Message,
+    NodeId, Payload, Persisted, ProposeError, ReadId, SnapshotMeta, Term, WriteSeq,
 };
 
 /// The consensus state machine of one node in one group (paper, figure 2; thesis, chapter 3).
@@ -48,6 +55,10 @@ pub struct Raft {
     timer: ElectionTimer,
     log: Log,
     memberships: Memberships,
+    /// This node has no vote yet.
+    newcomer: Option<Newcomer>,
+    /// A leader has said that this node is no member since that index, and none has said otherwise.
+    removed: Option<LogIndex>,
     snapshot: Option<SnapshotMeta>,
     /// A snapshot that a leader is sending; outlives the leader's term, so that it can be resumed.
     incoming: Option<Incoming>,
@@ -90,7 +101,9 @@ impl core::hash::Hash for Dropped {
 impl Raft {
     /// A node that resumes from what is on its disk (paper, figure 2: persistent state). The state
     /// machine must hold the state of `persisted.snapshot`, or be new when there is none. `initial` is
-    /// the membership of a new group; it counts only while neither the snapshot nor the log has one.
+    /// the membership of a new group; it counts only while neither the snapshot nor the log has one. A node
+    /// that joins a group which exists has to be given an empty one: it learns of the members by itself, and
+    /// has no vote before it has caught up.
     ///
     /// # Errors
     /// When the configuration makes no sense.
@@ -104,6 +117,7 @@ impl Raft {
         initial: &Membership,
     ) -> Result<Self, ConfigError> {
         config.check()?;
+        let newcomer = Newcomer::detect(&persisted, initial);
         let Persisted { hard_state, snapshot, compacted, log } = persisted;
         let start = snapshot.as_ref().map_or(LogId::ZERO, |meta| meta.last);
         assert!(compacted.index <= start.index, "the log is compacted only behind a snapshot");
@@ -125,6 +139,8 @@ impl Raft {
             hard_state,
             log,
             memberships,
+            newcomer,
+            removed: None,
             snapshot,
             incoming: None,
             commit: start.index,
@@ -154,7 +170,8 @@ impl Raft {
     /// makes a node panic.
     pub fn step(&mut self, envelope: Envelope) {
         let Envelope { group, from, to, term, message } = envelope;
-        if group != self.config.group || to != self.config.node || from == self.config.node {
+        let (node, stranger) = (self.config.node, from == NodeId::NOBODY);
+        if group != self.config.group || to != node || from == node || stranger {
             return self.drop_message();
         }
         if term.0 >= NUMBER_MAX {
@@ -169,8 +186,16 @@ impl Raft {
             }
             _ => {}
         }
+        if matches!(message, Message::RequestVote(_)) && self.newcomer.is_some() {
+            // It has no vote, and a term from such a message would only disturb its leader.
+            return self.drop_message();
+        }
         if term > self.hard_state.term {
-            if matches!(message, Message::RequestVote(_)) && self.follows_a_live_leader() {
+            if let Message::RequestVote(request) = &message
+                && request.cause == Cause::Timeout
+                && self.follows_a_live_leader()
+            {
+                self.answer_stranger(from);
                 return self.drop_message();
             }
             self.become_follower(term, None);
@@ -189,6 +214,8 @@ impl Raft {
             Message::InstallSnapshotReply(reply) => {
                 self.receive_install_snapshot_reply(from, &reply);
             }
+            Message::TimeoutNow(request) => self.receive_timeout_now(from, &request),
+            Message::Removed(request) => self.receive_removed(from, &request),
         }
     }
 
@@ -198,8 +225,13 @@ impl Raft {
     /// # Errors
     /// It was not appended, and may be proposed again.
     pub fn propose(&mut self, command: Bytes) -> Result<LogId, ProposeError> {
-        if !matches!(self.role, RoleState::Leader(_)) {
+        let RoleState::Leader(leading) = &self.role else {
             return Err(ProposeError::NotLeader { leader: self.leader() });
+        };
+        if let Some(handover) = &leading.handover
+            && !planted!(ProposedDuringTransfer)
+        {
+            return Err(ProposeError::TransferInProgress { to: handover.to });
         }
         let (bytes, bytes_max) = (command.len() as u64, self.config.command_bytes_max);
         if bytes > bytes_max {
@@ -230,7 +262,9 @@ impl Raft {
             return None;
         }
         let term = self.log.term_at(index)?;
-        let mut membership = self.memberships.at(index)?.clone();
+        // Who joins does not know who the members were before the first entry that says so.
+        let known = self.memberships.at(index).filter(|known| !known.voters.is_empty());
+        let mut membership = known?.clone();
         if planted!(SnapshotWithoutMembership) {
             membership = Membership::default();
         }
@@ -284,26 +318,6 @@ impl Raft {
         self.unsnapshotted_bytes += bytes;
     }
 
-    /// A look inside.
-    pub fn status(&self) -> Status<'_> {
-        Status {
-            role: self.role.name(),
-            term: self.hard_state.term,
-            voted_for: self.hard_state.voted_for,
-            leader: self.leader(),
-            commit: self.commit,
-            applied: self.applied,
-            last: self.log.last(),
-            durable: self.writes.durable(),
-            compacted: self.log.compacted(),
-            snapshot: self.snapshot.as_ref(),
-            membership: self.memberships.current(),
-            log_bytes: self.log.bytes(),
-            unsnapshotted_bytes: self.unsnapshotted_bytes,
-            dropped: self.dropped.0,
-        }
-    }
-
     fn id(&self) -> NodeId {
         self.config.node
     }
@@ -348,7 +362,10 @@ impl Raft {
     }
 
     fn set_hard_state(&mut self, hard_state: HardState) {
-        self.hard_state = hard_state;
+        self.hard_state = match &self.newcomer {
+            Some(_) => Newcomer::withhold(hard_state),
+            None => hard_state,
+        };
         self.out.hard_state_changed(self.writes.upcoming());
     }
 

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::Raft;
+use super::handover::Leave;
 use crate::{
     Apply, ApplyOp, Effects, Envelope, LogId, LogIndex, Message, NodeId, ReadReady, Role,
     RoleChange, SnapshotMeta, Term, Write, WriteOp, WriteSeq,
@@ -100,7 +101,11 @@ impl Raft {
     /// out in one AppendEntries per peer, or in as many as the limits need.
     pub fn drain(&mut self, effects: &mut Effects) {
         self.begin_reads();
+        let leave = self.hand_over();
         self.drain_peers(effects);
+        if leave == Leave::Now {
+            self.become_follower(self.hard_state.term, None);
+        }
         self.stage_writes();
         self.confirm_reads();
         effects.messages.append(&mut self.out.messages);

@@ -1,6 +1,8 @@
 //! What a leader sends to its peers, and what it makes of their answers.
 
+use super::handover::Handover;
 use super::{Raft, RoleState};
+use crate::catch_up::CatchUp;
 use crate::progress::{Progress, State};
 use crate::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Effects, Envelope, InstallProgress,
@@ -14,11 +16,14 @@ impl Raft {
         let RoleState::Leader(leading) = &mut self.role else { return };
         leading.heartbeat_elapsed += 1;
         leading.check_elapsed += 1;
-        if leading.heartbeat_elapsed >= self.config.heartbeat_ticks {
+        let heartbeat = leading.heartbeat_elapsed >= self.config.heartbeat_ticks;
+        if heartbeat {
             leading.begin_round();
+            leading.handover.iter_mut().for_each(Handover::ask_again);
         }
         let mut renewed = false;
         for progress in leading.peers.values_mut() {
+            progress.catch_up.iter_mut().for_each(CatchUp::tick);
             renewed |= tick_transfer(progress, self.config.election_ticks, self.snapshot.as_ref());
         }
         if leading.check_elapsed >= self.config.election_ticks {
@@ -26,12 +31,20 @@ impl Raft {
             if confirmed < leading.check_round && !planted!(NoCheckQuorum) {
                 return self.become_follower(self.hard_state.term, None);
             }
+            self.check_preferred();
+            let RoleState::Leader(leading) = &mut self.role else { return };
             leading.check_elapsed = 0;
             leading.begin_round();
             leading.check_round = leading.round;
         }
         if self.disk_is_stalled() {
             return self.become_follower(self.hard_state.term, None);
+        }
+        if heartbeat {
+            self.tell_removed();
+        }
+        if !self.tick_handover() {
+            return;
         }
         if let (true, Some(newest)) = (renewed, &self.snapshot) {
             // What the older snapshot's receiver would have needed next; the log may rest for long now.
@@ -54,6 +67,9 @@ impl Raft {
             AppendOutcome::Accepted { matched } => {
                 let grown = matched > progress.matched;
                 progress.accept(matched);
+                if let Some(catch_up) = &mut progress.catch_up {
+                    catch_up.heard(matched, last);
+                }
                 if grown {
                     self.end_needless_transfer(from);
                     self.advance_commit();
@@ -128,8 +144,12 @@ impl Raft {
             round,
             term,
         };
+        // To a learner it speaks when it knows what is committed: see `join`.
+        let knows = self.commit >= leading.term_start;
         for (peer, progress) in &mut leading.peers {
-            sender.drain(*peer, progress, effects);
+            if knows || progress.catch_up.is_none() {
+                sender.drain(*peer, progress, effects);
+            }
         }
     }
 }

@@ -4,6 +4,9 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::PendingRead;
+use super::handover::Handover;
+use super::prefer::Preference;
+use crate::catch_up::CatchUp;
 use crate::progress::{Progress, State};
 use crate::{LogIndex, Membership, NodeId, Role, Round, SnapshotMeta, quorum};
 
@@ -70,19 +73,62 @@ pub(super) struct Leading {
     pub(super) check_elapsed: u32,
     pub(super) check_round: Round,
     pub(super) reads: VecDeque<PendingRead>,
+    /// Leadership is being handed over.
+    pub(super) handover: Option<Handover>,
+    pub(super) preference: Preference,
+    /// Who is no member any more, and how often it was told so.
+    pub(super) removed: BTreeMap<NodeId, u32>,
 }
 
 impl Leading {
     pub(super) fn new(node: NodeId, membership: &Membership, term_start: LogIndex) -> Self {
-        let peers = membership.members().filter(|peer| *peer != node);
-        Self {
-            peers: peers.map(|peer| (peer, Progress::new(term_start))).collect(),
+        let mut leading = Self {
+            peers: BTreeMap::new(),
             term_start,
             round: Round(1),
             heartbeat_elapsed: 0,
             check_elapsed: 0,
             check_round: Round(1),
             reads: VecDeque::new(),
+            handover: None,
+            preference: Preference::default(),
+            removed: BTreeMap::new(),
+        };
+        let peers = membership.members().filter(|peer| *peer != node);
+        leading.peers = peers.map(|peer| (peer, Progress::new(term_start))).collect();
+        leading.watch_learners(membership);
+        leading
+    }
+
+    /// The membership is another one, and the log ends at `end`. Who becomes a member is new, whatever was
+    /// known of it; what is known of others stays.
+    pub(super) fn follow(&mut self, node: NodeId, membership: &Membership, end: LogIndex) {
+        let mut members = membership.members();
+        if members.any(|peer| peer != node && !self.peers.contains_key(&peer)) {
+            // Theirs: what they have said of earlier ones does not count.
+            self.begin_round();
+        }
+        let is_member = |peer: &NodeId| membership.contains(*peer);
+        let gone = self.peers.extract_if(.., |peer, _| !is_member(peer));
+        self.removed.extend(gone.map(|(peer, _)| (peer, 0)));
+        self.removed.retain(|peer, _| !is_member(peer));
+        while self.removed.len() > 2 * Membership::MEMBERS_MAX {
+            self.removed.pop_first();
+        }
+        for peer in membership.members().filter(|peer| *peer != node) {
+            let joining = || Progress::joining(end, self.round);
+            self.peers.entry(peer).or_insert_with(joining);
+        }
+        self.watch_learners(membership);
+    }
+
+    fn watch_learners(&mut self, membership: &Membership) {
+        for (peer, progress) in &mut self.peers {
+            if membership.is_voter(*peer) {
+                progress.catch_up = None;
+            } else {
+                progress.catch_up.get_or_insert_with(CatchUp::new);
+            }
         }
     }
 
@@ -95,10 +141,13 @@ impl Leading {
         }
     }
 
-    /// A peer has answered in `round`: what is known of it. None when it is no peer, or the round is yet to
-    /// come.
+    /// A peer has answered in `round`: what is known of it. None when it is no peer, or was none in that
+    /// round, or the round is yet to come.
     pub(super) fn heard(&mut self, from: NodeId, round: Round) -> Option<&mut Progress> {
         let progress = self.peers.get_mut(&from).filter(|_| round <= self.round)?;
+        if !progress.counts(round) {
+            return None;
+        }
         progress.acked_round = progress.acked_round.max(round);
         Some(progress)
     }

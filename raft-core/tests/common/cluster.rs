@@ -27,7 +27,6 @@ pub(crate) struct Cluster {
     pub(crate) applies_at_once: bool,
     pub(crate) network: VecDeque<Envelope>,
     members: BTreeMap<NodeId, Member>,
-    initial: Membership,
     blocked: BTreeSet<(NodeId, NodeId)>,
     applied: BTreeMap<LogIndex, Entry>,
     leaders: BTreeMap<Term, NodeId>,
@@ -36,6 +35,8 @@ pub(crate) struct Cluster {
 
 struct Member {
     config: Config,
+    /// Whom it takes for the members of a new group.
+    initial: Membership,
     disk: Disk,
     raft: Option<Raft>,
     unsynced: VecDeque<Write>,
@@ -65,28 +66,38 @@ impl Cluster {
     /// Nodes one to `voters` vote, the next `learners` do not. `configure` may change every node's
     /// configuration.
     pub(crate) fn new(voters: u64, learners: u64, configure: impl Fn(&mut Config)) -> Self {
+        Self::with_spare(voters, learners, 0, configure)
+    }
+
+    /// The same with nodes that know of no group.
+    pub(crate) fn with_spare(
+        voters: u64,
+        learners: u64,
+        spare: u64,
+        configure: impl Fn(&mut Config),
+    ) -> Self {
         let mut initial = Membership::of_voters((1..=voters).map(NodeId));
         initial.learners = (voters + 1..=voters + learners).map(NodeId).collect();
-        let members = initial.members().map(|node| {
+        let count = voters + learners + spare;
+        let members = (1..=count).map(NodeId).map(|node| {
             let mut config = Config::new(node, GROUP);
             config.seed = node.0;
             configure(&mut config);
-            (node, Member::new(config))
+            let knows = initial.contains(node);
+            let initial = if knows { initial.clone() } else { Membership::default() };
+            (node, Member::new(config, initial))
         });
         let mut cluster = Self {
             chunk_bytes: 4,
             applies_at_once: true,
             network: VecDeque::new(),
             members: members.collect(),
-            initial: initial.clone(),
             blocked: BTreeSet::new(),
             applied: BTreeMap::new(),
             leaders: BTreeMap::new(),
             trace: String::new(),
         };
-        for node in initial.members() {
-            cluster.start(node);
-        }
+        cluster.nodes().into_iter().for_each(|node| cluster.start(node));
         cluster
     }
 
@@ -125,8 +136,8 @@ impl Cluster {
 
     /// Starts a node from its disk. What was not synced is lost.
     pub(crate) fn start(&mut self, node: NodeId) {
-        let initial = self.initial.clone();
         let member = self.member(node);
+        let initial = member.initial.clone();
         member.unsynced.clear();
         member.applying.clear();
         member.state = member.disk.state();
@@ -180,6 +191,34 @@ impl Cluster {
         }
         self.pump(node);
         result
+    }
+
+    /// Asks for other members, who are expected to be those `since` an index.
+    pub(crate) fn change(
+        &mut self,
+        node: NodeId,
+        since: Option<LogIndex>,
+        target: &Target,
+    ) -> Result<(), MembershipError> {
+        let since = since.unwrap_or(self.status(node).membership_since);
+        let result = self.raft(node).change_membership(since, target);
+        self.pump(node);
+        result.map(drop)
+    }
+
+    /// Asks a leader to hand over.
+    pub(crate) fn transfer(&mut self, node: NodeId, to: NodeId) -> Result<(), TransferError> {
+        let result = self.raft(node).transfer_leadership(to);
+        self.pump(node);
+        result
+    }
+
+    /// Starts a node that knows of no group, with an empty disk.
+    pub(crate) fn join(&mut self, node: NodeId) {
+        let member = self.member(node);
+        member.disk = Disk::default();
+        member.initial = Membership::default();
+        self.start(node);
     }
 
     /// Makes the oldest `count` writes durable.
@@ -313,7 +352,7 @@ impl Cluster {
             self.note(format_args!("{node} drops it"));
         }
         for change in std::mem::take(&mut effects.changes) {
-            self.change(node, change);
+            self.note_change(node, change);
         }
         if after.0 > before.0 {
             self.note(format_args!("{node} commits {} => {}", before.0, after.0));
@@ -347,7 +386,7 @@ impl Cluster {
         }
     }
 
-    fn change(&mut self, node: NodeId, change: RoleChange) {
+    fn note_change(&mut self, node: NodeId, change: RoleChange) {
         let RoleChange { term, role, leader, .. } = change;
         match (role, leader) {
             (Role::Follower, Some(leader)) => {
@@ -405,9 +444,10 @@ impl Cluster {
 }
 
 impl Member {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, initial: Membership) -> Self {
         Self {
             config,
+            initial,
             disk: Disk::default(),
             raft: None,
             unsynced: VecDeque::new(),
@@ -492,7 +532,14 @@ impl fmt::Display for Shown<'_> {
                     if *granted { "granted" } else { "refused" }
                 )
             }
-            Message::RequestVote(RequestVote { last }) => write!(f, "RequestVote last={last}"),
+            Message::RequestVote(RequestVote { last, cause: Cause::Timeout }) => {
+                write!(f, "RequestVote last={last}")
+            }
+            Message::RequestVote(RequestVote { last, cause: Cause::Transfer }) => {
+                write!(f, "RequestVote last={last} transfer")
+            }
+            Message::TimeoutNow(TimeoutNow { last }) => write!(f, "TimeoutNow last={last}"),
+            Message::Removed(Removed { since, round }) => write!(f, "Removed {since} {round}"),
             Message::RequestVoteReply(RequestVoteReply { granted }) => {
                 write!(f, "RequestVoteReply {}", if *granted { "granted" } else { "refused" })
             }
@@ -541,10 +588,32 @@ impl fmt::Display for ShownEntries<'_> {
                 Payload::Command(command) => {
                     write!(f, "{comma}{id} {}", String::from_utf8_lossy(command))?;
                 }
-                Payload::Membership(membership) => write!(f, "{comma}{id} {membership:?}")?,
+                Payload::Membership(membership) => {
+                    write!(f, "{comma}{id} {}", ShownMembers(membership))?;
+                }
             }
         }
         f.write_str("]")
+    }
+}
+
+/// A membership on one line.
+pub(crate) struct ShownMembers<'a>(pub(crate) &'a Membership);
+
+impl fmt::Display for ShownMembers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Membership { voters, outgoing, learners } = self.0;
+        let nodes = |nodes: &BTreeSet<NodeId>| {
+            nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+        };
+        write!(f, "voters({})", nodes(voters))?;
+        if !outgoing.is_empty() {
+            write!(f, " outgoing({})", nodes(outgoing))?;
+        }
+        if !learners.is_empty() {
+            write!(f, " learners({})", nodes(learners))?;
+        }
+        Ok(())
     }
 }
 
@@ -555,6 +624,9 @@ impl fmt::Display for ShownWrite<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             WriteOp::HardState(HardState { term, voted_for: None }) => write!(f, "{term}"),
+            WriteOp::HardState(HardState { term, voted_for: Some(NodeId::NOBODY) }) => {
+                write!(f, "{term} vote=nobody")
+            }
             WriteOp::HardState(HardState { term, voted_for: Some(node) }) => {
                 write!(f, "{term} vote={node}")
             }

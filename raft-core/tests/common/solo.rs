@@ -182,7 +182,7 @@ pub(crate) fn vote(granted: bool) -> Message {
 }
 
 pub(crate) fn ask_vote(index: u64, term: u64) -> Message {
-    Message::RequestVote(RequestVote { last: id(index, term) })
+    Message::RequestVote(RequestVote { last: id(index, term), cause: Cause::Timeout })
 }
 
 pub(crate) fn outcome(message: Message) -> AppendOutcome {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use raft_core::{
-    Entry, HardState, LogId, LogIndex, Persisted, SnapshotChunk, SnapshotMeta, Suffix, Write,
-    WriteOp,
+    Entry, HardState, LogId, LogIndex, NodeId, Persisted, SnapshotChunk, SnapshotMeta, Suffix,
+    Write, WriteOp,
 };
 
 /// A snapshot in a store.
@@ -69,7 +69,9 @@ impl Image {
         let old = self.hard_state;
         assert!(new.term >= old.term, "a durable term never goes back: {old:?} {new:?}");
         assert!(
-            new.term > old.term || old.voted_for.is_none() || old.voted_for == new.voted_for,
+            new.term > old.term
+                || old.voted_for.is_none_or(|candidate| candidate == NodeId::NOBODY)
+                || old.voted_for == new.voted_for,
             "a durable vote of a term never changes: {old:?} {new:?}"
         );
         self.hard_state = new;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use raft_core::{Entry, LogIndex, NodeId, Term};
+use raft_core::{Entry, LogIndex, Membership, NodeId, Payload, Term};
 
 /// What has ever happened, whoever has forgotten it since.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct History {
     committed_in: Vec<Term>,
     /// The state of a state machine after each of them.
     hashes: Vec<u64>,
+    /// The memberships among them, with the first one.
+    memberships: Vec<(LogIndex, Membership)>,
     /// How often a log lost entries to a new leader's.
     pub(crate) truncations: u64,
 }
@@ -27,13 +29,14 @@ impl Hash for History {
 }
 
 impl History {
-    pub(crate) fn new(committed: Vec<Entry>) -> Self {
+    pub(crate) fn new(committed: Vec<Entry>, initial: &Membership) -> Self {
         let mut history = Self {
             leaders: BTreeMap::new(),
             votes: BTreeMap::new(),
             committed: Vec::new(),
             committed_in: Vec::new(),
             hashes: Vec::new(),
+            memberships: vec![(LogIndex::ZERO, initial.clone())],
             truncations: 0,
         };
         let term = committed.last().map_or(Term(0), |entry| entry.id.term);
@@ -53,10 +56,34 @@ impl History {
         assert_eq!(first, candidate, "{node} voted twice in {term}");
     }
 
+    /// Whom `node` gave its vote in `term`.
+    pub(crate) fn vote(&self, node: NodeId, term: Term) -> Option<NodeId> {
+        self.votes.get(&(node, term)).copied()
+    }
+
+    /// The newest membership that is committed.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.membership_at(LogIndex(u64::MAX))
+    }
+
+    /// The one in effect at a committed index.
+    pub(crate) fn membership_at(&self, index: LogIndex) -> &Membership {
+        let newest = self.memberships.iter().rev().find(|(since, _)| *since <= index);
+        &newest.expect("from the beginning").1
+    }
+
+    /// How many were committed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.memberships.len() as u64 - 1
+    }
+
     pub(crate) fn commit(&mut self, entries: Vec<Entry>, term: Term) {
         for entry in entries {
             let before = self.hashes.last().copied().unwrap_or(0);
             self.hashes.push(chain(before, &entry));
+            if let Payload::Membership(membership) = &entry.payload {
+                self.memberships.push((entry.id.index, (**membership).clone()));
+            }
             self.committed.push(entry);
             self.committed_in.push(term);
         }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use raft_core::{
     Apply, ApplyOp, Config, Effects, Entry, Envelope, LogIndex, Membership, Message, NodeId,
-    Persisted, Raft, ReadReady, Role, SnapshotMeta, SnapshotRequest, Term, WriteSeq,
+    Payload, Persisted, Raft, ReadReady, Role, SnapshotMeta, SnapshotRequest, Term, WriteSeq,
 };
 
 pub(crate) use self::disk::{Disk, Snapshot};
@@ -38,6 +38,8 @@ pub(crate) struct Node {
     next_seq: WriteSeq,
     /// Role, term and commit index after the last event.
     pub(crate) seen: (Role, Term, LogIndex),
+    /// The membership after the last event: what decides in the next one.
+    decides: Membership,
     config: Config,
     initial: Membership,
 }
@@ -62,6 +64,7 @@ impl Node {
             handed: raft.status().applied,
             next_seq: WriteSeq(1),
             seen,
+            decides: raft.status().membership.clone(),
             raft,
             config,
             initial: initial.clone(),
@@ -86,6 +89,26 @@ impl Node {
         assert_eq!(status.applied, self.app.applied);
         self.handed = status.applied;
         self.seen = (status.role, status.term, status.commit);
+        self.decides = status.membership.clone();
+    }
+
+    /// Comes back with an empty disk, and knows of no group.
+    pub(crate) fn wipe(&mut self) {
+        self.disk = Disk::default();
+        self.initial = Membership::default();
+        self.restart();
+    }
+
+    /// The membership that the log on the disk says, when all that is queued is written.
+    fn replayed(&self) -> &Membership {
+        let latest = &self.disk.latest;
+        let of_entry = |entry: &'_ Entry| matches!(entry.payload, Payload::Membership(_));
+        if let Some(Entry { payload: Payload::Membership(membership), .. }) =
+            latest.log.iter().rev().find(|entry| of_entry(entry))
+        {
+            return membership;
+        }
+        latest.snapshot.as_ref().map_or(&self.initial, |snapshot| &snapshot.meta.membership)
     }
 
     /// Makes the oldest write durable and says so. The caller settles afterwards.
@@ -183,12 +206,23 @@ impl Cluster {
         committed: Vec<Entry>,
         config: impl Fn(NodeId) -> Config,
     ) -> Self {
-        let ids = (1..=disks.len() as u64).map(NodeId);
-        let initial = Membership::of_voters(ids.clone());
-        let nodes = ids
-            .zip(disks)
-            .map(|(id, persisted)| Rc::new(Node::new(config(id), &initial, persisted)));
-        Self { nodes: nodes.collect(), history: Rc::new(History::new(committed)) }
+        let initial = Membership::of_voters((1..=disks.len() as u64).map(NodeId));
+        Self::of_members(disks, committed, &initial, config)
+    }
+
+    /// The same, and only those of `initial` know of the group when they start.
+    pub(crate) fn of_members(
+        disks: Vec<Persisted>,
+        committed: Vec<Entry>,
+        initial: &Membership,
+        config: impl Fn(NodeId) -> Config,
+    ) -> Self {
+        let stranger = Membership::default();
+        let nodes = (1..).map(NodeId).zip(disks).map(|(id, persisted)| {
+            let knows = if initial.contains(id) { initial } else { &stranger };
+            Rc::new(Node::new(config(id), knows, persisted))
+        });
+        Self { nodes: nodes.collect(), history: Rc::new(History::new(committed, initial)) }
     }
 
     pub(crate) fn node(&mut self, at: usize) -> &mut Node {
@@ -222,6 +256,7 @@ impl Cluster {
         }
         assert!(!leads_on || node.disk.latest.last() >= before, "a leader only appends");
         self.check_status(at);
+        self.check_membership(at);
         self.check_leader(at);
         self.check_commit(at);
         if log_changes {
@@ -233,7 +268,13 @@ impl Cluster {
         }
         let status = self.nodes[at].raft.status();
         let seen = (status.role, status.term, status.commit);
-        Rc::make_mut(&mut self.nodes[at]).seen = seen;
+        let is_other = *status.membership != self.nodes[at].decides;
+        let decides = is_other.then(|| status.membership.clone());
+        let node = Rc::make_mut(&mut self.nodes[at]);
+        node.seen = seen;
+        if let Some(decides) = decides {
+            node.decides = decides;
+        }
         Output { messages: effects.messages, reads: effects.reads, snapshots: effects.snapshots }
     }
 
@@ -275,6 +316,34 @@ impl Cluster {
         assert!(status.durable <= status.last.index);
     }
 
+    /// The membership in effect is what a replay of the log gives; of two that follow each other, all quorums
+    /// meet; and at most one is not committed (section 6).
+    fn check_membership(&self, at: usize) {
+        let node = &self.nodes[at];
+        let current = node.raft.status().membership;
+        assert_eq!(current, node.replayed(), "{} acts on what its log does not say", node.id);
+        if *current == node.decides {
+            return;
+        }
+        let latest = &node.disk.latest;
+        let base = latest.snapshot.as_ref().map(|s| (s.meta.last.index.0, &s.meta.membership));
+        let base = base.unwrap_or((0, &node.initial));
+        let of_log = latest.log.iter().filter_map(|entry| match &entry.payload {
+            Payload::Membership(membership) => Some((entry.id.index.0, &**membership)),
+            _ => None,
+        });
+        let of_log = of_log.filter(|(index, _)| *index > base.0);
+        let changes = std::iter::once(base).filter(|(_, m)| !m.voters.is_empty()).chain(of_log);
+        // The history learns what this event has committed only after this.
+        let known = self.history.committed.len() as u64;
+        let committed = known.max(node.raft.status().commit.0);
+        let uncommitted = changes.clone().filter(|(index, _)| *index > committed).count();
+        assert!(uncommitted <= 1, "{uncommitted} memberships are not committed");
+        for ((_, one), (index, other)) in changes.clone().zip(changes.skip(1)) {
+            assert!(quorums_meet(one, other), "{one:?} and {other:?} at {index}");
+        }
+    }
+
     /// Election safety, and leader completeness.
     fn check_leader(&mut self, at: usize) {
         let node = &self.nodes[at];
@@ -287,6 +356,12 @@ impl Cluster {
             assert!(node.disk.latest.has(entry), "{} leads without {entry:?}", node.id);
         }
         let (term, id) = (status.term, node.id);
+        let voted = |voter: NodeId| {
+            let durable = self.nodes[voter.0 as usize - 1].disk.durable.hard_state;
+            (durable.term, durable.voted_for) == (term, Some(id))
+                || self.history.vote(voter, term) == Some(id)
+        };
+        assert!(is_quorum(&node.decides, voted), "{id} leads {term} without the votes for it");
         Rc::make_mut(&mut self.history).leads(term, id);
     }
 
@@ -296,14 +371,16 @@ impl Cluster {
         let (status, latest) = (node.raft.status(), &node.disk.latest);
         let known = self.history.committed.len() as u64;
         if status.commit.0 > known {
-            assert_eq!(status.role, Role::Leader, "only a leader commits first");
+            // One that is voted out by what it commits may lead no longer after the same event.
+            let led = status.role == Role::Leader || node.seen.0 == Role::Leader;
+            assert!(led && node.seen.1 == status.term, "only a leader commits first");
             let fresh = (known + 1..=status.commit.0).map(|index| {
                 latest.get(LogIndex(index)).expect("uncommitted entries are held").clone()
             });
             let fresh: Vec<Entry> = fresh.collect();
             for entry in &fresh {
-                let copies = self.nodes.iter().filter(|n| n.disk.durable.has(entry)).count();
-                assert!(copies > self.nodes.len() / 2, "{entry:?} has {copies} durable copies");
+                let has = |id: NodeId| self.nodes[id.0 as usize - 1].disk.durable.has(entry);
+                assert!(is_quorum(&node.decides, has), "{entry:?} is not durable on a quorum");
             }
             let newest = fresh.last().expect("at least one").id.term;
             assert_eq!(newest, status.term, "commits by count only its own term (5.4.2)");
@@ -321,6 +398,8 @@ impl Cluster {
     fn check_snapshot(&self, meta: &SnapshotMeta) {
         let entry = meta.last.index.0.checked_sub(1).map(|at| &self.history.committed[at as usize]);
         assert_eq!(entry.map(|entry| entry.id), Some(meta.last), "a snapshot of what is committed");
+        let expected = self.history.membership_at(meta.last.index);
+        assert_eq!(&meta.membership, expected, "the membership of a snapshot is the log's");
     }
 
     fn check_log_matching(&self, at: usize) {
@@ -394,4 +473,22 @@ impl Cluster {
             );
         }
     }
+}
+
+/// Whether those for whom `has` says so are a majority of the voters, and of those that are being left.
+fn is_quorum(membership: &Membership, has: impl Fn(NodeId) -> bool) -> bool {
+    let halves = [&membership.voters, &membership.outgoing];
+    !membership.voters.is_empty()
+        && halves.into_iter().all(|half| {
+            let count = half.iter().filter(|voter| has(**voter)).count();
+            half.is_empty() || 2 * count > half.len()
+        })
+}
+
+/// Whether every quorum of the one has a node of every quorum of the other: by trying all.
+fn quorums_meet(one: &Membership, other: &Membership) -> bool {
+    (0_u32..1 << 10).all(|chosen| {
+        let inside = |node: NodeId| chosen >> node.0 & 1 == 1;
+        !(is_quorum(one, inside) && is_quorum(other, |node| !inside(node)))
+    })
 }

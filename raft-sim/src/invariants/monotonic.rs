@@ -65,7 +65,9 @@ fn follows(old: HardState, new: HardState) -> Result<(), String> {
     if new.term < old.term {
         return Err(format!("the term went back from {:?} to {:?}", old.term, new.term));
     }
-    if new.term == old.term && old.voted_for.is_some() && new.voted_for != old.voted_for {
+    // Who withholds its vote has not given it.
+    let given = old.voted_for.filter(|candidate| *candidate != NodeId::NOBODY);
+    if new.term == old.term && given.is_some() && new.voted_for != given {
         let HardState { term, voted_for } = old;
         return Err(format!("the vote in {term:?} was {voted_for:?} and is {:?}", new.voted_for));
     }

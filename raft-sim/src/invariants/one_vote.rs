@@ -24,8 +24,9 @@ impl OneVote {
 
     fn holds(&mut self, node: NodeId, state: &HardState) -> Result<(), String> {
         match state.voted_for {
+            // It withholds its vote, which may be its leader's later in the term.
+            None | Some(NodeId::NOBODY) => Ok(()),
             Some(candidate) => self.votes(node, state.term, candidate),
-            None => Ok(()),
         }
     }
 }

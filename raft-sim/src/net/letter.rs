@@ -18,6 +18,8 @@ pub enum Kind {
     AppendEntriesReply,
     InstallSnapshot,
     InstallSnapshotReply,
+    TimeoutNow,
+    Removed,
     /// A request of a client, or any other call of a service.
     Request,
     Reply,
@@ -27,7 +29,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::PreVote,
         Self::PreVoteReply,
         Self::RequestVote,
@@ -36,6 +38,8 @@ impl Kind {
         Self::AppendEntriesReply,
         Self::InstallSnapshot,
         Self::InstallSnapshotReply,
+        Self::TimeoutNow,
+        Self::Removed,
         Self::Request,
         Self::Reply,
         Self::Segment,
@@ -64,6 +68,8 @@ impl Kind {
             Self::AppendEntriesReply => "append-entries-reply",
             Self::InstallSnapshot => "install-snapshot",
             Self::InstallSnapshotReply => "install-snapshot-reply",
+            Self::TimeoutNow => "timeout-now",
+            Self::Removed => "removed",
             Self::Request => "request",
             Self::Reply => "reply",
             Self::Segment => "segment",
@@ -80,6 +86,8 @@ impl Kind {
             Message::AppendEntriesReply(_) => Self::AppendEntriesReply,
             Message::InstallSnapshot(_) => Self::InstallSnapshot,
             Message::InstallSnapshotReply(_) => Self::InstallSnapshotReply,
+            Message::TimeoutNow(_) => Self::TimeoutNow,
+            Message::Removed(_) => Self::Removed,
         }
     }
 }

@@ -143,7 +143,7 @@ impl View {
     }
 
     fn votes_durably(&mut self, node: NodeId, state: &HardState) {
-        if let Some(candidate) = state.voted_for {
+        if let Some(candidate) = state.voted_for.filter(|candidate| *candidate != NodeId::NOBODY) {
             // The first one stays: a second one is a violation.
             self.votes.entry((state.term, node)).or_insert(candidate);
         }

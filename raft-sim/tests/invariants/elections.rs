@@ -1,6 +1,6 @@
 //! Leaders and votes.
 
-use raft_core::{LogId, Message, RequestVote, Role, Term};
+use raft_core::{Cause, LogId, Message, RequestVote, Role, Term};
 
 use crate::story::*;
 
@@ -57,7 +57,7 @@ fn one_vote_across_restarts() {
         2,
         3,
         1,
-        Message::RequestVote(RequestVote { last: LogId::ZERO }),
+        Message::RequestVote(RequestVote { last: LogId::ZERO, cause: Cause::Timeout }),
     );
     story.load(2, persisted(hard_state(1, 2), Vec::new())).holds();
     story.load(2, persisted(hard_state(1, 3), Vec::new())).breaks("one-vote");
@@ -143,7 +143,7 @@ fn durable_before_send_votes() {
     // Nor does one ask for votes before the own one is durable.
     let mut story = Story::new();
     story.hard_state(2, 1, 0);
-    let request = Message::RequestVote(RequestVote { last: LogId::ZERO });
+    let request = Message::RequestVote(RequestVote { last: LogId::ZERO, cause: Cause::Timeout });
     story.send(2, 3, 1, request).breaks("durable-before-send");
 }
 

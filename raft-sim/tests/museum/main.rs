@@ -18,7 +18,11 @@
 //! | 8 | acknowledgements of a discarded log count | `log::m08_*` |
 //! | 9 | a leader counts itself before its disk has it | `log::m09_*` |
 //! | 10 | snapshots that do not come, come twice, or conflict | `snapshot::m10_*` |
-//! | 11–15 | changes of membership | not yet: there are none |
+//! | 11 | a change before the first commit of the term | `raft-core/tests/golden/change_is_refused` |
+//! | 12 | the joint membership is left too early, or never | `raft-core/tests/golden/joint_is_finished_by_the_next_leader` |
+//! | 13 | a membership outlives its entry | `raft-core/tests/golden/change_is_rolled_back` |
+//! | 14 | snapshots with another membership, or none | `raft-core/tests/golden/snapshot_brings_the_membership`, `raft-core/tests/random_members.rs::members_change_*` |
+//! | 15 | writes lost by a change; a wiped node votes again | `raft-core/tests/random_members.rs::members_change_*`, `raft-core/tests/golden/newcomer_has_no_vote` |
 //! | 16 | a learner does not vote | `election::m16_*` |
 //! | 17 | stale reads after a pause, or by a wrong quorum | `reads::m17_*` |
 //! | 18 | an old leader acts on its timers | `sessions::m18_*` |

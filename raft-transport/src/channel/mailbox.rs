@@ -13,6 +13,8 @@ use crate::codec::weight;
 pub struct Traffic {
     /// Requests for votes, and for votes before the vote.
     pub votes: u64,
+    /// Orders of a leader: to campaign, and that the receiver is no member any more.
+    pub orders: u64,
     /// Answers to those.
     pub vote_replies: u64,
     /// Appends with entries.
@@ -133,6 +135,7 @@ impl Traffic {
     fn count(&mut self, message: &Message) {
         match message {
             Message::PreVote(_) | Message::RequestVote(_) => self.votes += 1,
+            Message::TimeoutNow(_) | Message::Removed(_) => self.orders += 1,
             Message::PreVoteReply(_) | Message::RequestVoteReply(_) => self.vote_replies += 1,
             Message::AppendEntries(append) if append.entries.is_empty() => self.heartbeats += 1,
             Message::AppendEntries(append) => {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Entry, Envelope, GroupId, InstallProgress,
-    InstallSnapshot, InstallSnapshotReply, LogId, LogIndex, Membership, Message, NodeId, Payload,
-    PreVote, PreVoteReply, RequestVote, RequestVoteReply, Round, SnapshotChunk, SnapshotMeta, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Cause, Entry, Envelope, GroupId,
+    InstallProgress, InstallSnapshot, InstallSnapshotReply, LogId, LogIndex, Membership, Message,
+    NodeId, Payload, PreVote, PreVoteReply, Removed, RequestVote, RequestVoteReply, Round,
+    SnapshotChunk, SnapshotMeta, Term, TimeoutNow,
 };
 
 use super::wire::{DecodeError, DecodeFault, Reader, put_bytes, put_number};
@@ -46,7 +47,10 @@ pub fn encode_envelope(envelope: &Envelope, out: &mut BytesMut) {
             out.put_u8(message.granted.into());
         }
         Message::RequestVote(message) => {
-            out.put_u8(3);
+            out.put_u8(match message.cause {
+                Cause::Timeout => 3,
+                Cause::Transfer => 9,
+            });
             put_log_id(out, message.last);
         }
         Message::RequestVoteReply(message) => {
@@ -81,6 +85,15 @@ pub fn encode_envelope(envelope: &Envelope, out: &mut BytesMut) {
             put_number(out, message.round.0);
             put_log_id(out, message.last);
             put_progress(out, message.progress);
+        }
+        Message::TimeoutNow(message) => {
+            out.put_u8(10);
+            put_log_id(out, message.last);
+        }
+        Message::Removed(message) => {
+            out.put_u8(11);
+            put_number(out, message.since.0);
+            put_number(out, message.round.0);
         }
     }
 }
@@ -169,7 +182,7 @@ fn message(reader: &mut Reader<'_>) -> Result<Message, DecodeError> {
     Ok(match reader.tag("message")? {
         1 => Message::PreVote(PreVote { term: term(reader)?, last: log_id(reader)? }),
         2 => Message::PreVoteReply(PreVoteReply { term: term(reader)?, granted: granted(reader)? }),
-        3 => Message::RequestVote(RequestVote { last: log_id(reader)? }),
+        3 => Message::RequestVote(RequestVote { last: log_id(reader)?, cause: Cause::Timeout }),
         4 => Message::RequestVoteReply(RequestVoteReply { granted: granted(reader)? }),
         5 => Message::AppendEntries(append_entries(reader)?),
         6 => Message::AppendEntriesReply(AppendEntriesReply {
@@ -182,6 +195,9 @@ fn message(reader: &mut Reader<'_>) -> Result<Message, DecodeError> {
             last: log_id(reader)?,
             progress: progress(reader)?,
         }),
+        9 => Message::RequestVote(RequestVote { last: log_id(reader)?, cause: Cause::Transfer }),
+        10 => Message::TimeoutNow(TimeoutNow { last: log_id(reader)? }),
+        11 => Message::Removed(Removed { since: index(reader)?, round: round(reader)? }),
         tag => return Err(reader.unknown("message", tag)),
     })
 }
@@ -249,6 +265,9 @@ fn membership(reader: &mut Reader<'_>) -> Result<Membership, DecodeError> {
 
 fn nodes(reader: &mut Reader<'_>) -> Result<BTreeSet<NodeId>, DecodeError> {
     let count = reader.count("nodes", 1)?;
+    if count > Membership::MEMBERS_MAX {
+        return Err(reader.error("nodes", DecodeFault::Members(count)));
+    }
     let mut nodes = BTreeSet::new();
     for _ in 0..count {
         let node = NodeId(reader.number("node")?);

@@ -32,6 +32,9 @@ pub enum DecodeFault {
     /// A length or a count that the rest of the payload cannot hold.
     #[error("a length of {0} is more than what follows")]
     Length(u64),
+    /// More members than a group may have: to look for a majority among them would take too long.
+    #[error("{0} members")]
+    Members(usize),
     /// Members of a set that are not in ascending order.
     #[error("members out of order")]
     Order,

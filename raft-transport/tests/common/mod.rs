@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{
-    Address, AppendEntries, BoxFuture, ClusterId, Entry, Envelope, GroupId, Incarnation, LogId,
-    LogIndex, Message, NodeId, Payload, RequestVote, Round, Service, Term, Transport,
+    Address, AppendEntries, BoxFuture, Cause, ClusterId, Entry, Envelope, GroupId, Incarnation,
+    LogId, LogIndex, Message, NodeId, Payload, RequestVote, Round, Service, Term, Transport,
 };
 use raft_transport::codec::{
     Claim, Frame, FrameKind, FrameReader, Hello, Intent, Protocols, write_frame,
@@ -55,7 +55,7 @@ pub fn vote(group: u64, from: u64, to: u64, term: u64) -> Envelope {
         from: NodeId(from),
         to: NodeId(to),
         term: Term(term),
-        message: Message::RequestVote(RequestVote { last: LogId::ZERO }),
+        message: Message::RequestVote(RequestVote { last: LogId::ZERO, cause: Cause::Timeout }),
     }
 }
 

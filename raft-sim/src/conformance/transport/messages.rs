@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Entry, Envelope, GroupId, InstallProgress,
-    InstallSnapshot, InstallSnapshotReply, LogId, LogIndex, Membership, Message, NodeId, Payload,
-    PreVote, PreVoteReply, RequestVote, RequestVoteReply, Round, SnapshotChunk, SnapshotMeta, Term,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Cause, Entry, Envelope, GroupId,
+    InstallProgress, InstallSnapshot, InstallSnapshotReply, LogId, LogIndex, Membership, Message,
+    NodeId, Payload, PreVote, PreVoteReply, Removed, RequestVote, RequestVoteReply, Round,
+    SnapshotChunk, SnapshotMeta, Term, TimeoutNow,
 };
 use raft_transport::codec::encode_envelope;
 
@@ -29,6 +30,8 @@ pub(super) fn describe(envelope: &Envelope) -> String {
         Message::AppendEntriesReply(_) => "AppendEntriesReply",
         Message::InstallSnapshot(_) => "InstallSnapshot",
         Message::InstallSnapshotReply(_) => "InstallSnapshotReply",
+        Message::TimeoutNow(_) => "TimeoutNow",
+        Message::Removed(_) => "Removed",
     };
     format!("{kind} of group {group} from {from} to {to} in {term}")
 }
@@ -44,7 +47,12 @@ pub(super) fn envelope(from: u64, to: u64, number: u64, message: Message) -> Env
 
 /// A small message; `number` tells it from the others.
 pub(super) fn small(from: u64, to: u64, number: u64) -> Envelope {
-    envelope(from, to, number, Message::RequestVote(RequestVote { last: id(1, number) }))
+    envelope(
+        from,
+        to,
+        number,
+        Message::RequestVote(RequestVote { last: id(1, number), cause: Cause::Timeout }),
+    )
 }
 
 /// Entries with one command.
@@ -68,7 +76,12 @@ pub(super) fn all_kinds(from: u64, to: u64, first: u64) -> Vec<Envelope> {
         messages.push(Message::RequestVoteReply(RequestVoteReply { granted }));
     }
     messages.push(Message::PreVote(PreVote { term: Term(9), last: id(8, 7) }));
-    messages.push(Message::RequestVote(RequestVote { last: id(u64::MAX / 2, u64::MAX / 2) }));
+    for cause in [Cause::Timeout, Cause::Transfer] {
+        let last = id(u64::MAX / 2, u64::MAX / 2);
+        messages.push(Message::RequestVote(RequestVote { last, cause }));
+    }
+    messages.push(Message::TimeoutNow(TimeoutNow { last: id(8, 7) }));
+    messages.push(Message::Removed(Removed { since: LogIndex(6), round }));
     for outcome in [
         AppendOutcome::Accepted { matched: LogIndex(5) },
         AppendOutcome::Rejected { prev: LogIndex(5), hint: id(2, 3) },
