@@ -1,42 +1,15 @@
 //! Each class of faults alone: it does what it is called, and everything holds.
 
+mod swarm_support;
+
 use raft_sim::cluster::Wire;
 use raft_sim::swarm::core::{CorePlan, CoreSuite};
-use raft_sim::swarm::{Faults, Outcome, Planned, Recording, Scale, Tally};
+use raft_sim::swarm::{Faults, Planned, Scale, Tally};
+use swarm_support::{did_not_happen, happened};
 
 /// What happens in a few seeds in which only what `keep` keeps goes wrong.
 fn alone(keep: impl Fn(&mut Faults) -> bool) -> Tally {
-    let (mut seen, mut runs) = (Tally::default(), 0);
-    for seed in 1.. {
-        let mut plan = CoreSuite.draw(seed, Scale::Short);
-        // Its own class, and nothing of the others.
-        if plan.setting.nodes < 3 || !keep(&mut plan.faults) {
-            continue;
-        }
-        let Outcome { faults, coverage, verdict, .. } = CoreSuite.run(&plan, Recording::Hash);
-        verdict.unwrap_or_else(|failure| panic!("seed {seed} {failure}\n{plan}"));
-        seen += &faults;
-        seen += &coverage;
-        runs += 1;
-        if runs == 5 {
-            break;
-        }
-    }
-    seen
-}
-
-#[track_caller]
-fn happened(seen: &Tally, what: &[&str]) {
-    for what in what {
-        assert!(seen.count(what) > 0, "{what}: {seen}");
-    }
-}
-
-#[track_caller]
-fn did_not_happen(seen: &Tally, what: &[&str]) {
-    for what in what {
-        assert_eq!(seen.count(what), 0, "{what}: {seen}");
-    }
+    swarm_support::alone(CoreSuite, |plan| plan.setting.nodes >= 3 && keep(&mut plan.faults))
 }
 
 #[test]

@@ -1,43 +1,19 @@
 //! Each class of faults of groups alone: it does what it is called, and everything holds.
 
+mod swarm_support;
+
 use raft_sim::cluster::Wire;
 use raft_sim::shardkv::{GroupFaults, Layout, ShardPlan, ShardSuite};
-use raft_sim::swarm::{Faults, Outcome, Planned, Recording, Scale, Tally};
+use raft_sim::swarm::{Faults, Planned, Scale, Tally};
+use swarm_support::{did_not_happen, happened};
 
 /// What happens in a few seeds in which only what `keep` keeps goes wrong, with groups and not with nodes.
 fn alone(keep: impl Fn(&mut GroupFaults) -> bool) -> Tally {
-    let (mut seen, mut runs) = (Tally::default(), 0);
-    for seed in 1.. {
-        let mut plan = ShardSuite.draw(seed, Scale::Short);
-        if plan.setting.nodes < 3 || !keep(&mut plan.group_faults) {
-            continue;
-        }
+    swarm_support::alone(ShardSuite, |plan| {
         plan.faults = Faults::default();
         plan.load.trouble = 0;
-        let Outcome { faults, coverage, verdict, .. } = ShardSuite.run(&plan, Recording::Hash);
-        verdict.unwrap_or_else(|failure| panic!("seed {seed} {failure}\n{plan}"));
-        seen += &faults;
-        seen += &coverage;
-        runs += 1;
-        if runs == 5 {
-            break;
-        }
-    }
-    seen
-}
-
-#[track_caller]
-fn happened(seen: &Tally, what: &[&str]) {
-    for what in what {
-        assert!(seen.count(what) > 0, "{what}: {seen}");
-    }
-}
-
-#[track_caller]
-fn did_not_happen(seen: &Tally, what: &[&str]) {
-    for what in what {
-        assert_eq!(seen.count(what), 0, "{what}: {seen}");
-    }
+        plan.setting.nodes >= 3 && keep(&mut plan.group_faults)
+    })
 }
 
 #[test]
