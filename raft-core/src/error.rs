@@ -37,10 +37,7 @@ pub enum ProposeError {
 impl fmt::Display for ProposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => {
-                f.write_str("not the leader, and no leader is known")
-            }
+            Self::NotLeader { leader } => not_leader(f, *leader),
             Self::TransferInProgress { to } => {
                 write!(f, "leadership is being handed over to {to}")
             }
@@ -78,10 +75,7 @@ pub enum ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => {
-                f.write_str("not the leader, and no leader is known")
-            }
+            Self::NotLeader { leader } => not_leader(f, *leader),
             Self::Overloaded { reads_max } => {
                 write!(f, "overloaded: {reads_max} reads are waiting")
             }
@@ -165,10 +159,7 @@ pub enum MembershipError {
 impl fmt::Display for MembershipError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => {
-                f.write_str("not the leader, and no leader is known")
-            }
+            Self::NotLeader { leader } => not_leader(f, *leader),
             Self::TransferInProgress { to } => {
                 write!(f, "leadership is being handed over to {to}")
             }
@@ -208,10 +199,7 @@ pub enum TransferError {
 impl fmt::Display for TransferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader; {leader} is"),
-            Self::NotLeader { leader: None } => {
-                f.write_str("not the leader, and no leader is known")
-            }
+            Self::NotLeader { leader } => not_leader(f, *leader),
             Self::InProgress { to } => write!(f, "leadership is being handed over to {to}"),
             Self::NotVoter { node } => write!(f, "{node} does not vote"),
         }
@@ -219,3 +207,10 @@ impl fmt::Display for TransferError {
 }
 
 impl core::error::Error for TransferError {}
+
+fn not_leader(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
+    match leader {
+        Some(leader) => write!(f, "not the leader; {leader} is"),
+        None => f.write_str("not the leader, and no leader is known"),
+    }
+}

@@ -37,11 +37,9 @@ impl fmt::Display for ProposalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(reason) => reason.fmt(f),
-            Self::Unknown { leader: Some(leader) } => {
-                write!(f, "leadership was lost to {leader}: the outcome is unknown")
-            }
-            Self::Unknown { leader: None } => {
-                f.write_str("leadership was lost: the outcome is unknown")
+            Self::Unknown { leader } => {
+                leadership_lost(f, *leader)?;
+                f.write_str(": the outcome is unknown")
             }
             Self::Stopped => f.write_str("the node has stopped"),
         }
@@ -69,10 +67,7 @@ impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(reason) => reason.fmt(f),
-            Self::LeadershipLost { leader: Some(leader) } => {
-                write!(f, "leadership was lost to {leader}")
-            }
-            Self::LeadershipLost { leader: None } => f.write_str("leadership was lost"),
+            Self::LeadershipLost { leader } => leadership_lost(f, *leader),
             Self::Stopped => f.write_str("the node has stopped"),
         }
     }
@@ -143,10 +138,7 @@ impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(reason) => reason.fmt(f),
-            Self::LeadershipLost { leader: Some(leader) } => {
-                write!(f, "leadership was lost to {leader}")
-            }
-            Self::LeadershipLost { leader: None } => f.write_str("leadership was lost"),
+            Self::LeadershipLost { leader } => leadership_lost(f, *leader),
             Self::Overtaken { since } => {
                 write!(f, "somebody else has changed the members at {since}")
             }
@@ -264,5 +256,12 @@ impl fmt::Display for StopReason {
             Self::Restore(reason) => f.write_str(reason),
             Self::Panicked(what) => write!(f, "a panic: {what}"),
         }
+    }
+}
+
+fn leadership_lost(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
+    match leader {
+        Some(leader) => write!(f, "leadership was lost to {leader}"),
+        None => f.write_str("leadership was lost"),
     }
 }
