@@ -27,9 +27,8 @@ pub(crate) async fn connect(
     security: &Security,
     stream: Box<dyn Stream>,
 ) -> Result<Secured, TlsFault> {
-    let tls = match security {
-        Security::Plaintext => return Ok(Secured { stream, subject: None }),
-        Security::MutualTls(tls) => tls,
+    let Security::MutualTls(tls) = security else {
+        return Ok(Secured { stream, subject: None });
     };
     let name = ServerName::try_from(SERVER_NAME)
         .map_err(|error| TlsFault::Protocol(rustls::Error::General(error.to_string())))?;
@@ -43,9 +42,8 @@ pub(crate) async fn accept(
     security: &Security,
     stream: Box<dyn Stream>,
 ) -> Result<Secured, TlsFault> {
-    let tls = match security {
-        Security::Plaintext => return Ok(Secured { stream, subject: None }),
-        Security::MutualTls(tls) => tls,
+    let Security::MutualTls(tls) = security else {
+        return Ok(Secured { stream, subject: None });
     };
     let accepted = TlsAcceptor::from(tls.server()).accept(stream).await;
     let stream = accepted.map_err(handshake_fault)?;
