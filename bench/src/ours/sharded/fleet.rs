@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use raft_core::{Address, Caller, GroupId, NodeId, Role};
 use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TokioNetwork, group_address};
-use shardctrler::{Configuration, Group, ShardId};
+use shardctrler::{Configuration, Group};
 use shardkv::{NodeStatus, Phase};
 
 use crate::ours::cluster::{Cluster, Mode};
@@ -123,17 +123,10 @@ impl Fleet {
         all
     }
 
-    /// Whether the group's leader serves a shard, this one or any, in its own right.
-    pub(super) async fn serves(
-        &self,
-        clerk: &shardkv::Clerk,
-        group: GroupId,
-        shard: Option<ShardId>,
-    ) -> bool {
-        let served = |status: &NodeStatus| {
-            let mut shards = status.shards.iter().filter(|it| it.phase == Phase::Serving);
-            shards.any(|it| shard.is_none_or(|shard| shard == it.shard))
-        };
+    /// Whether the group's leader serves a shard in its own right.
+    pub(super) async fn serves(&self, clerk: &shardkv::Clerk, group: GroupId) -> bool {
+        let served =
+            |status: &NodeStatus| status.shards.iter().any(|it| it.phase == Phase::Serving);
         let all = self.status(clerk, group).await;
         all.iter().any(|status| status.role == Role::Leader && served(status))
     }

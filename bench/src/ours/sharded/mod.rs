@@ -60,7 +60,7 @@ async fn join(
         let one = throughput(fleet, clerks, plan).await?;
         let begun = Instant::now();
         fleet.join(SECOND).await?;
-        while !fleet.serves(&clerks[0], SECOND, None).await {
+        while !fleet.serves(&clerks[0], SECOND).await {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         joins.push(begun.elapsed().as_secs_f64() * 1e3);
