@@ -4,7 +4,7 @@ mod common;
 
 use common::{CLUSTER, Group, History, ONE, TWO, carry, copy, done, key_of, moving, older};
 use kv::command::Ticket;
-use raft_core::{ClusterId, GroupId};
+use raft_core::{ClusterId, GroupId, LogIndex};
 use shardctrler::{ConfigNumber, Configuration, ShardCount, ShardId};
 use shardkv::{
     AdoptRefusal, Move, Output, Phase, Position, TransferRefusal, TransferReply, command,
@@ -191,6 +191,33 @@ fn a_copy_that_is_not_equal_begins_anew() {
             assert_eq!(two.transfer(command::install(&right)), TransferReply::Installed);
         }
     }
+}
+
+#[test]
+fn what_a_malformed_chunk_leaves_behind_is_not_installed() {
+    let (mut one, mut two, _, of, _) = filled();
+    let mut stray = kv::Store::new(kv::StoreConfig::default());
+    let put = kv::Op::Put { key: b"stray", value: b"v" };
+    let session = stray.apply_at(LogIndex(1), &kv::command::open_session(0, 1_000));
+    let session = kv::command::SessionId(session.expect("opened").index);
+    let ticket = Ticket { session, seq: 1, acked: 1 };
+    stray.apply_at(LogIndex(2), &kv::command::write(0, ticket, put)).expect("done");
+    let (mut piece, _) = stray.export(&kv::Cursor::Start, 1);
+    piece.extend([1, 0, 0, 0, 0xff]);
+    let begun = Position::default();
+    let next = Position { cursor: kv::Cursor::Key(b"z".to_vec()), ..begun.clone() };
+    let malformed = shardkv::Chunk::new(of, begun.clone(), next, piece);
+    let refused = |refusal| TransferReply::Refused(refusal);
+    assert_eq!(two.transfer(command::stage(&malformed)), refused(TransferRefusal::Corrupt));
+    // The copy is where it was, and one key too large.
+    one.apply(command::freeze(of));
+    let at = copy(&one, &mut two, of, begun, 60);
+    let install = one.next(of, &at, 60).expect_err("nothing more");
+    assert_eq!(two.transfer(command::install(&install)), refused(TransferRefusal::Unequal));
+    let anew = Position { attempt: 1, ..Position::default() };
+    let at = copy(&one, &mut two, of, anew, 60);
+    let install = one.next(of, &at, 60).expect_err("nothing more");
+    assert_eq!(two.transfer(command::install(&install)), TransferReply::Installed);
 }
 
 #[test]
