@@ -6,8 +6,8 @@
 //! - [`Calls`] is the client's end: a session, a route to the leader, attempts until a deadline, and a
 //!   [`ClerkError`](crate::ClerkError) that says what is certain. It asks a [`Protocol`] how to open a
 //!   session, and whoever calls for how to read a reply ([`Reading`]).
-//! - A server serves a group that is [`Replicated`]. It answers a [`Fault`] where it has no answer. A [`Directory`] of addresses makes one of an
-//!   error of the group, with a [`Hint`] at the leader.
+//! - A server serves a group that is [`Replicated`]. It answers a [`Fault`] where it has no answer. A [`Directory`] of
+//!   addresses makes one of an error of the group, with a [`Hint`] at the leader.
 //! - What a store does travels as an [`Answer`] to a write ([`write_body`]) or a [`Read`]; [`outcome`] takes
 //!   it apart for a client.
 //! - [`LogClock`] is the time that a leader stamps on commands, for sessions to expire by.

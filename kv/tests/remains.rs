@@ -41,13 +41,11 @@ fn all_is_freed_and_never_much_at_once() {
 #[test]
 fn a_step_frees_little() {
     let mut remains = Remains::from(filled().store);
-    let mut largest = 0;
-    while {
-        let mut more = false;
+    let (mut largest, mut more) = (0, true);
+    while more {
         let freed = measure(|| more = remains.free(STEP));
         largest = largest.max(-freed.bytes_current);
-        more
-    } {}
+    }
     // A leaf of the tree is freed with its last entry.
     assert!(largest > 0 && largest < 8 * (STEP as i64) * 400, "{largest} bytes in one step");
 }
