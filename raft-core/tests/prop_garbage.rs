@@ -177,6 +177,62 @@ fn carry_out(raft: &mut Raft, event: Event, effects: &Effects) {
     }
 }
 
+/// Entries that agree with a snapshot by their indexes, and are of an older term than it.
+#[test]
+fn entries_of_an_older_term_than_the_snapshot_before_them_are_dropped() {
+    let voters = Membership::of_voters([1, 2, 3].map(NodeId));
+    let config = Config::new(NodeId(1), GroupId(1));
+    let mut raft = Raft::new(config, Persisted::default(), &voters).expect("a valid config");
+    let noop = |index| Entry { id: LogId::new(Term(0), LogIndex(index)), payload: Payload::Noop };
+    let meta = SnapshotMeta { last: LogId::new(Term(3), LogIndex(1)), membership: voters };
+    let data = Bytes::from_static(b"xx");
+    let chunk = SnapshotChunk { offset: 0, total: 2, data, checksum: 0 };
+    let snapshot = InstallSnapshot { meta, chunk, round: Round(0) };
+    let append = AppendEntries {
+        prev: LogId::ZERO,
+        entries: vec![noop(1), noop(2)],
+        commit: LogIndex::ZERO,
+        round: Round(0),
+    };
+    let messages = [Message::InstallSnapshot(snapshot), Message::AppendEntries(append)];
+    for (term, message) in (4..).zip(messages) {
+        let event = Event::Message { from: 2, term, message };
+        carry_out(&mut raft, event, &Effects::default());
+    }
+    let status = raft.status();
+    assert_eq!((status.last, status.dropped), (LogId::new(Term(3), LogIndex(1)), 1));
+}
+
+/// A peer misses what was never sent, up to the end of all numbers.
+#[test]
+fn a_rejection_of_what_was_never_sent_is_dropped() {
+    let only = Membership::of_voters([1, 2].map(NodeId));
+    let config = Config::new(NodeId(1), GroupId(1));
+    let mut raft = Raft::new(config, Persisted::default(), &only).expect("a valid config");
+    lead(&mut raft, &mut Effects::default());
+    let outcome = AppendOutcome::Rejected { prev: LogIndex(u64::MAX), hint: LogId::ZERO };
+    let reply = AppendEntriesReply { round: Round(0), outcome };
+    let message = Message::AppendEntriesReply(reply);
+    let event = Event::Message { from: 2, term: raft.status().term.0, message };
+    carry_out(&mut raft, event, &Effects::default());
+    assert_eq!(raft.status().dropped, 1);
+}
+
+/// Has the votes of node 2.
+fn lead(raft: &mut Raft, effects: &mut Effects) {
+    raft.campaign();
+    for message in [
+        Message::PreVoteReply(PreVoteReply { term: Term(1), granted: true }),
+        Message::RequestVoteReply(RequestVoteReply { granted: true }),
+    ] {
+        let (from, term) = (2, raft.status().term.0);
+        carry_out(raft, Event::Message { from, term, message }, effects);
+        raft.drain(effects);
+        carry_out(raft, Event::Persist, effects);
+    }
+    assert_eq!(raft.status().role, Role::Leader);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
     #[test]
@@ -187,17 +243,7 @@ proptest! {
         let mut raft = Raft::new(config, Persisted::default(), &voters).expect("a valid config");
         let mut effects = Effects::default();
         if leads {
-            raft.campaign();
-            for message in [
-                Message::PreVoteReply(PreVoteReply { term: Term(1), granted: true }),
-                Message::RequestVoteReply(RequestVoteReply { granted: true }),
-            ] {
-                let (from, term) = (2, raft.status().term.0);
-                carry_out(&mut raft, Event::Message { from, term, message }, &effects);
-                raft.drain(&mut effects);
-                carry_out(&mut raft, Event::Persist, &effects);
-            }
-            prop_assert_eq!(raft.status().role, Role::Leader);
+            lead(&mut raft, &mut effects);
         }
         for event in events {
             let before = raft.status().commit;

@@ -67,8 +67,8 @@ impl Raft {
     }
 
     /// Takes over what is new, and truncates what conflicts with it, never what matches: a late message
-    /// must not undo a newer one. False when the entries would overwrite committed ones: no leader sends
-    /// such.
+    /// must not undo a newer one. False when the entries would overwrite committed ones, or be of an older
+    /// term than those before them: no leader sends such.
     fn adopt(&mut self, entries: alloc::vec::Vec<Entry>) -> bool {
         let compacted = self.log.compacted().index;
         let known = |entry: &Entry| entry.id.index <= compacted || self.log.contains(entry.id);
@@ -77,7 +77,9 @@ impl Raft {
             known = entries.iter().take_while(|entry| entry.id.index <= self.commit).count();
         }
         let Some(first) = entries.get(known).map(|entry| entry.id.index) else { return true };
-        if first <= self.commit {
+        // What is compacted counts as known by its index alone: what follows it may still not fit its term.
+        let before = self.log.term_at(first.prev());
+        if first <= self.commit || before.is_none_or(|before| entries[known].id.term < before) {
             return false;
         }
         if first <= self.log.last_index() {

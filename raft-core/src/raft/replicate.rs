@@ -62,8 +62,13 @@ impl Raft {
         let round = leading.round;
         let Some(progress) = leading.heard(from, reply.round) else { return self.drop_message() };
         match reply.outcome {
-            // Nobody has what was never sent.
-            AppendOutcome::Accepted { matched } if matched > last => self.drop_message(),
+            // Nobody has, or misses, what was never sent.
+            AppendOutcome::Accepted { matched: index }
+            | AppendOutcome::Rejected { prev: index, .. }
+                if index > last =>
+            {
+                self.drop_message();
+            }
             AppendOutcome::Accepted { matched } => {
                 let grown = matched > progress.matched;
                 progress.accept(matched);
