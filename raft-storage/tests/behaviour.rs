@@ -3,6 +3,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::*;
 use proptest::prelude::*;
@@ -88,6 +89,48 @@ fn an_idle_group_does_not_pin_the_log() {
         assert_eq!(states[0].log, vec![command(1, 1, "idle")]);
         assert_eq!(states[1].log.len(), 1999 - 1980);
         assert_eq!(load(&wal, 2).await.expect("a second load"), states);
+    });
+}
+
+/// What an idle group keeps is looked for beside the writes: none of them waits for a read.
+#[test]
+fn writes_go_on_while_an_idle_group_is_moved_forward() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().expect("a runtime").block_on(async {
+        let disk = SimDisk::new(1);
+        let options = WalOptions { segment_bytes: 64 << 10, segments_max: 4, fill_bytes: 4096 };
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
+        let idle: Vec<_> = (1..=40).map(|index| command(1, index, vec![7; 500])).collect();
+        wal.write(vec![
+            hard_state(1, 1),
+            hard_state(2, 1),
+            write(1, WriteOp::Append(idle.clone())),
+        ])
+        .await
+        .expect("write");
+        let millis = Duration::from_millis;
+        disk.set_latency(OpKind::Read, millis(20)..=millis(20));
+        disk.set_latency(OpKind::Sync, millis(1)..=millis(1));
+        let (mut longest, mut most) = (Duration::ZERO, 0);
+        for index in 1..2000 {
+            let entries = vec![command(1, index, vec![1; 1000])];
+            let mut writes = vec![write(2, WriteOp::Append(entries))];
+            if index % 20 == 0 {
+                take_snapshot(&wal, 2, id(1, index), vec![2; 10]).await.expect("snapshot");
+                writes.push(write(2, WriteOp::Compact(id(1, index))));
+            }
+            let begun = tokio::time::Instant::now();
+            wal.write(writes).await.expect("write");
+            longest = longest.max(begun.elapsed());
+            most = most.max(bytes_of(&disk));
+        }
+        assert!(longest < millis(10), "a write took {longest:?}");
+        assert!(disk.count(OpKind::Read) > 5, "nothing was looked for");
+        assert!(most <= 7 * (64 << 10), "{most} bytes");
+        disk.calm();
+        drop(wal);
+        let wal = Wal::open(Arc::new(disk.mount()), IDENTITY, options).await.expect("open");
+        assert_eq!(wal.load(GroupId(1)).await.expect("load").log, idle);
     });
 }
 

@@ -157,9 +157,21 @@ impl Ledger {
         Some(self.segments.iter().find(|segment| segment.live > 0).map_or(last, |it| it.sequence))
     }
 
-    /// How far a segment is written.
-    pub(crate) fn end_of(&self, sequence: u64) -> Option<u64> {
-        self.segments.iter().find(|segment| segment.sequence == sequence).map(|it| it.end)
+    /// The oldest segment that is needed, other than the one being written, and how far it is written.
+    pub(crate) fn oldest_pinned(&self) -> Option<(u64, u64)> {
+        let oldest = self.segments.iter().find(|segment| segment.live > 0)?;
+        let written = self.segments.back()?.sequence;
+        (oldest.sequence != written).then_some((oldest.sequence, oldest.end))
+    }
+
+    /// The live entries of `segment`: of each group, the first and the last index of each run.
+    pub(crate) fn live_runs(&self, segment: u64) -> BTreeMap<GroupId, Vec<(LogIndex, LogIndex)>> {
+        let runs_of = |ledger: &GroupLedger| {
+            let here = ledger.runs.iter().filter(|run| run.segment == segment);
+            here.map(|run| (run.first, run.last)).collect::<Vec<_>>()
+        };
+        let groups = self.groups.iter().map(|(group, ledger)| (*group, runs_of(ledger)));
+        groups.filter(|(_, runs)| !runs.is_empty()).collect()
     }
 
     pub(crate) fn live_bytes(&self) -> u64 {

@@ -1,24 +1,17 @@
 //! The writer: one batch, one write and one sync for each call.
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
 use raft_core::{GroupId, LogId, StorageError, Suffix, Write, WriteOp};
 
-use super::format::{
-    BATCH_HEADER_BYTES, Origin, RECORD_HEADER_BYTES, RecordKind, SEGMENT_HEADER_BYTES,
-};
+use super::format::{BATCH_HEADER_BYTES, Origin, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use super::ledger::{Ledger, SegmentUse};
 use super::options::WalOptions;
-use super::record::{BatchEncoder, Record, op_bytes};
-use super::scan::SegmentBytes;
+use super::record::{BatchEncoder, op_bytes};
+use super::relocate::{Live, Need, Relocation};
 use super::segment::{Segment, Task, Workshop};
 use crate::disk::Durability;
 
 /// A batch is never larger: lengths are of 32 bits.
 const BATCH_BYTES_LIMIT: usize = 1 << 31;
-/// How much one batch copies forward besides its own writes.
-const RELOCATE_BYTES: usize = 256 << 10;
 /// What it takes to say which segment is the oldest one needed.
 const OLDEST_NEEDED_BYTES: usize = RECORD_HEADER_BYTES + 8;
 /// At least so many segments that are no longer needed are kept to be recycled.
@@ -35,18 +28,9 @@ pub(crate) struct Log {
     next: Option<Task<Segment>>,
     ready: Option<Segment>,
     fill: Option<Task<u64>>,
-    relocating: VecDeque<Live>,
+    relocation: Relocation,
     /// The oldest segment that the log itself calls needed: older ones may go, this one may not.
     declared: u64,
-}
-
-/// A live entry of the oldest segment, to be copied forward.
-struct Live {
-    from: u64,
-    group: GroupId,
-    id: LogId,
-    kind: RecordKind,
-    payload: Bytes,
 }
 
 /// What a batch is made of.
@@ -73,7 +57,7 @@ impl Log {
         active: Segment,
         next_batch: u64,
     ) -> Self {
-        let (encoder, relocating) = (BatchEncoder::new(), VecDeque::new());
+        let (encoder, relocation) = (BatchEncoder::new(), Relocation::default());
         let (next, ready, fill) = (None, None, None);
         Self {
             workshop,
@@ -85,7 +69,7 @@ impl Log {
             next,
             ready,
             fill,
-            relocating,
+            relocation,
             declared: 0,
         }
     }
@@ -100,8 +84,9 @@ impl Log {
             let reason = format!("a batch of {own_bytes} bytes is too large for the log");
             return Err(StorageError::Refused { reason });
         }
-        self.find_relocations().await?;
-        let moved = self.take_relocations();
+        let need = self.need();
+        self.relocation.find(need, &self.ledger, &self.workshop.disk).await?;
+        let moved = self.relocation.take(need, own_bytes, &self.ledger);
         let moved_bytes: usize = moved.iter().map(Live::bytes).sum();
         let batch_bytes = BATCH_HEADER_BYTES + OLDEST_NEEDED_BYTES + moved_bytes + own_bytes;
         let full = self.active.position + batch_bytes as u64 > self.options.segment_bytes;
@@ -240,6 +225,7 @@ impl Log {
 
     fn prepare_next(&mut self) {
         let oldest = self.declared;
+        self.relocation.forget_before(oldest);
         let mut retired = Vec::new();
         while self.ledger.segments.len() > 1
             && self.ledger.segments.front().is_some_and(|segment| segment.sequence < oldest)
@@ -268,74 +254,29 @@ impl Log {
         }));
     }
 
-    /// Reads the live entries of the oldest segment when they alone keep it from being released.
-    async fn find_relocations(&mut self) -> Result<(), StorageError> {
-        let segments = &self.ledger.segments;
-        if !self.relocating.is_empty() || segments.len() <= self.options.segments_max {
-            return Ok(());
+    /// Live entries of the oldest segment are copied forward when too many segments are needed, and most of
+    /// their bytes are not live.
+    fn need(&self) -> Need {
+        let oldest = self.ledger.oldest_needed().unwrap_or_default();
+        let needed = self.ledger.segments.iter().filter(|segment| segment.sequence >= oldest);
+        let (count, written) = needed.fold((0, 0), |(n, sum), it| (n + 1, sum + it.end));
+        match usize::saturating_sub(count, self.options.segments_max) {
+            0 => Need::None,
+            _ if self.ledger.live_bytes() * 2 > written => Need::None,
+            1 => Need::Some,
+            _ => Need::Urgent,
         }
-        let written: u64 = segments.iter().map(|segment| segment.end).sum();
-        let Some(oldest) = self.ledger.oldest_needed() else { return Ok(()) };
-        if self.ledger.live_bytes() * 2 > written || oldest == self.active.sequence {
-            return Ok(());
-        }
-        let segment = SegmentBytes::read(&*self.workshop.disk, oldest).await?;
-        let mut newest = std::collections::BTreeMap::new();
-        let mut end = SEGMENT_HEADER_BYTES;
-        for batch in segment.batches() {
-            end = batch.end();
-            for at in batch.records() {
-                let Some(Record::Entry(..)) = Record::decode(&at.header, at.payload) else {
-                    continue;
-                };
-                let (group, id) = (at.header.group, at.header.id);
-                if self.ledger.is_live_in(group, id.index, oldest) {
-                    let payload = Bytes::copy_from_slice(at.payload);
-                    let live = Live { from: oldest, group, id, kind: at.header.kind, payload };
-                    newest.insert((group, id.index), live);
-                }
-            }
-        }
-        // All of it must be there: without its last batches the segment would give away entries that they
-        // overwrote, as sound copies.
-        if self.ledger.end_of(oldest) != Some(end) {
-            let reason = "the segment ends before what was written to it";
-            return Err(super::scan::corrupt(segment.name(), end, reason));
-        }
-        self.relocating = newest.into_values().collect();
-        if self.relocating.is_empty() {
-            let reason = "entries that were written to the segment are not in it";
-            return Err(super::scan::corrupt(segment.name(), SEGMENT_HEADER_BYTES, reason));
-        }
-        Ok(())
-    }
-
-    fn take_relocations(&mut self) -> Vec<Live> {
-        let (mut moved, mut bytes) = (Vec::new(), 0);
-        while bytes < RELOCATE_BYTES {
-            let Some(live) = self.relocating.pop_front() else { break };
-            if self.ledger.is_live_in(live.group, live.id.index, live.from) {
-                bytes += live.bytes();
-                moved.push(live);
-            }
-        }
-        moved
     }
 
     /// Stops the work beside the writes.
     pub(crate) async fn close(&mut self) {
+        self.relocation.close().await;
         if let Some(next) = self.next.take() {
             next.stop().await;
         }
         if let Some(fill) = self.fill.take() {
             fill.stop().await;
         }
-    }
-}
-
-impl Live {
-    fn bytes(&self) -> usize {
-        RECORD_HEADER_BYTES + self.payload.len()
     }
 }
 

@@ -35,6 +35,7 @@ mod options;
 mod receive;
 mod record;
 mod recover;
+mod relocate;
 mod replay;
 mod scan;
 mod segment;

@@ -1,23 +1,36 @@
 //! Reading batches out of the bytes of a segment.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use raft_core::StorageError;
 
 use super::format::{
     BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, HeaderFlaw, RECORD_HEADER_BYTES, RecordHeader,
-    SEGMENT_HEADER_BYTES, Salt, SegmentHeader, parse_segment_header, segment_name,
+    Salt, SegmentHeader, parse_segment_header, segment_name,
 };
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, DiskFile, OpenMode};
 
 /// No segment is longer: positions and lengths are of 32 bits.
 const SEGMENT_BYTES_LIMIT: u64 = 1 << 32;
 
-/// A segment in memory.
+/// Bytes of a part; a batch that is larger is a part of its own.
+const PART_BYTES: u64 = 256 << 10;
+
+/// A segment in memory, or a part of it.
 pub(crate) struct SegmentBytes {
     pub(crate) sequence: u64,
     pub(crate) header: SegmentHeader,
     pub(crate) salt: Salt,
+    /// Where in the segment the bytes begin.
+    base: u64,
     pub(crate) bytes: Bytes,
+}
+
+/// A segment that is read part by part, for whoever must not have all of it in memory.
+pub(crate) struct SegmentParts {
+    file: Arc<dyn DiskFile>,
+    part: SegmentBytes,
 }
 
 /// A batch that verifies as a whole.
@@ -55,13 +68,22 @@ pub(crate) fn corrupt(file: String, offset: u64, reason: impl Into<String>) -> S
 impl SegmentBytes {
     /// Reads the segment `sequence` and checks its header.
     pub(crate) async fn read(disk: &dyn Disk, sequence: u64) -> Result<Self, StorageError> {
+        Ok(Self::read_first(disk, sequence, u64::MAX).await?.1)
+    }
+
+    /// The same, of its first `max` bytes.
+    async fn read_first(
+        disk: &dyn Disk,
+        sequence: u64,
+        max: u64,
+    ) -> Result<(Arc<dyn DiskFile>, Self), StorageError> {
         let name = segment_name(sequence);
         let file = disk.open(&name, OpenMode::Read).await?;
         let len = file.size().await?;
         if len > SEGMENT_BYTES_LIMIT {
             return Err(corrupt(name, SEGMENT_BYTES_LIMIT, "no segment is as long as this file"));
         }
-        let bytes = file.read_at(0, len).await?;
+        let bytes = file.read_at(0, len.min(max)).await?;
         let header = parse_segment_header(&bytes).map_err(|flaw| match flaw {
             HeaderFlaw::Corrupt => corrupt(name.clone(), 0, "the segment's header does not verify"),
             HeaderFlaw::OtherVersion(version) => StorageError::Refused {
@@ -76,7 +98,12 @@ impl SegmentBytes {
             return Err(corrupt(name, 0, reason));
         }
         let salt = Salt::new(sequence, header.incarnation);
-        Ok(Self { sequence, header, salt, bytes })
+        Ok((file, Self { sequence, header, salt, base: 0, bytes }))
+    }
+
+    /// What there is from `position` on.
+    fn from(&self, position: u64) -> Option<&[u8]> {
+        self.bytes.get(usize::try_from(position.checked_sub(self.base)?).ok()?..)
     }
 
     pub(crate) fn name(&self) -> String {
@@ -84,8 +111,7 @@ impl SegmentBytes {
     }
 
     fn header_at(&self, position: u64) -> Option<BatchHeader> {
-        let bytes = self.bytes.get(usize::try_from(position).ok()?..)?;
-        BatchHeader::decode(self.salt.at(position), bytes)
+        BatchHeader::decode(self.salt.at(position), self.from(position)?)
     }
 
     /// The number of the batch whose header stands at `position`, whatever became of its body.
@@ -98,8 +124,8 @@ impl SegmentBytes {
         let header = self
             .header_at(position)
             .ok_or(Flaw { position, reason: "the batch's header does not verify" })?;
-        let begin = position as usize + BATCH_HEADER_BYTES;
-        let body = self.bytes.get(begin..begin + header.body_bytes as usize);
+        let rest = self.from(position + BATCH_HEADER_BYTES as u64);
+        let body = rest.and_then(|rest| rest.get(..header.body_bytes as usize));
         let body = body.ok_or(Flaw { position, reason: "the batch goes beyond the file's end" })?;
         let batch = Batch { number: header.number, position, salt: self.salt, body };
         batch.verify(header.digest)?;
@@ -128,15 +154,37 @@ impl SegmentBytes {
         }
         None
     }
+}
 
-    /// The batches from the start on, as far as they verify.
-    pub(crate) fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
-        let mut position = SEGMENT_HEADER_BYTES;
-        std::iter::from_fn(move || {
-            let batch = self.batch_at(position).ok()?;
-            position = batch.end();
-            Some(batch)
-        })
+impl SegmentParts {
+    /// Opens the segment `sequence` and checks its header.
+    pub(crate) async fn open(disk: &dyn Disk, sequence: u64) -> Result<Self, StorageError> {
+        let (file, part) = SegmentBytes::read_first(disk, sequence, PART_BYTES).await?;
+        Ok(Self { file, part })
+    }
+
+    /// The batch at `position`, if all of it verifies. Positions must not go back.
+    pub(crate) async fn batch_at(
+        &mut self,
+        position: u64,
+    ) -> Result<Result<Batch<'_>, Flaw>, StorageError> {
+        if self.part.batch_at(position).is_err() {
+            // It may begin or go on beyond the part. First comes its header, which says how long it is.
+            self.read(position, PART_BYTES).await?;
+            let header = self.part.header_at(position);
+            let whole = header.map_or(0, |header| header.body_bytes as u64);
+            if whole + BATCH_HEADER_BYTES as u64 > PART_BYTES {
+                self.read(position, whole + BATCH_HEADER_BYTES as u64).await?;
+            }
+        }
+        Ok(self.part.batch_at(position))
+    }
+
+    async fn read(&mut self, position: u64, max: u64) -> Result<(), StorageError> {
+        self.part.bytes = Bytes::new();
+        self.part.bytes = self.file.read_at(position, max).await?;
+        self.part.base = position;
+        Ok(())
     }
 }
 
@@ -191,8 +239,7 @@ impl<'a> Batch<'a> {
     /// Of a batch whose header verifies and whose body may not: all that can be read.
     pub(crate) fn of_unverified(segment: &'a SegmentBytes, position: u64) -> Option<Self> {
         let header = segment.header_at(position)?;
-        let begin = position as usize + BATCH_HEADER_BYTES;
-        let rest = segment.bytes.get(begin..)?;
+        let rest = segment.from(position + BATCH_HEADER_BYTES as u64)?;
         let body = rest.get(..header.body_bytes as usize).unwrap_or(rest);
         Some(Self { number: header.number, position, salt: segment.salt, body })
     }
