@@ -30,6 +30,7 @@ use super::serve::{Serving, is_intact};
 use super::signal::{Signal, Signals, Token};
 use super::slot::{Join, Slot};
 use super::tasks::Tasks;
+use super::turns::Turns;
 use super::writer::{Mark, Writer};
 use super::{NodeConfig, NodeStatus, StartError, StopReason};
 use crate::{BoxFuture, Effects, Envelope, GroupId, NodeId, Storage, Transport, TransportClosed};
@@ -56,6 +57,7 @@ pub(super) struct Driver<'a> {
     ticks: Interval,
     writer: Writer<'a>,
     serving: Serving,
+    turns: Turns,
     /// By [`Token`].
     slots: Vec<Option<Slot>>,
     tokens: BTreeMap<GroupId, Token>,
@@ -98,6 +100,7 @@ impl<'a> Driver<'a> {
             ticks,
             writer: Writer::new(&**storage),
             serving: Serving::new(config, storage.clone(), signals.clone()),
+            turns: Turns::default(),
             slots: Vec::new(),
             tokens: BTreeMap::new(),
             dirty: Vec::new(),
@@ -211,7 +214,7 @@ impl<'a> Driver<'a> {
         let Some(slot) = self.slots.get_mut(token.0).and_then(Option::as_mut) else {
             return Ok(());
         };
-        slot.feed(self.storage, self.tasks)?;
+        slot.feed(self.storage, self.tasks, &mut self.turns)?;
         slot.touch(&mut self.dirty);
         Ok(())
     }
@@ -259,12 +262,12 @@ impl<'a> Driver<'a> {
         let mut dirty = mem::take(&mut self.dirty);
         for token in dirty.drain(..) {
             let Some(slot) = &mut self.slots[token.0] else { continue };
-            slot.drain(&mut self.effects, &mut self.marks, &mut self.dirty);
+            slot.drain(&mut self.effects, &mut self.marks, &mut self.dirty, &mut self.turns);
             for request in self.effects.snapshots.drain(..) {
                 self.serving.request(request, self.tasks);
             }
             if slot.has_ended() {
-                slot.close();
+                slot.close(&mut self.turns);
                 self.tokens.remove(&slot.group);
                 self.slots[token.0] = None;
             }
@@ -288,7 +291,7 @@ impl Drop for Driver<'_> {
     fn drop(&mut self) {
         self.signals.close();
         for slot in self.slots.iter_mut().flatten() {
-            slot.close();
+            slot.close(&mut self.turns);
         }
     }
 }

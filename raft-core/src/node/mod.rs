@@ -52,6 +52,7 @@ mod slot;
 mod start;
 mod status;
 mod tasks;
+mod turns;
 mod waiting;
 pub mod watch;
 mod writer;

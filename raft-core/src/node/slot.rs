@@ -15,6 +15,7 @@ use super::inbox::Ask;
 use super::shared::GroupPort;
 use super::signal::Token;
 use super::tasks::Tasks;
+use super::turns::Turns;
 use super::watch;
 use super::writer::Mark;
 use super::{StartError, StopReason};
@@ -60,6 +61,8 @@ enum Visit {
 #[derive(Clone, Copy)]
 pub(super) struct SnapshotOptions {
     pub(super) bytes: Option<u64>,
+    /// See [`compact::earlier`].
+    pub(super) earlier: u64,
     pub(super) piece_bytes: usize,
     pub(super) release: fn(Box<dyn Send>),
 }
@@ -80,7 +83,7 @@ impl Slot {
             raft,
             port,
             changes,
-            compaction: Compaction::new(snapshots.bytes),
+            compaction: Compaction::new(token, snapshots.bytes, snapshots.earlier),
             change: Change::default(),
             handing: Handing::default(),
             snapshots,
@@ -118,6 +121,7 @@ impl Slot {
         &mut self,
         storage: &Arc<dyn Storage>,
         tasks: &Tasks,
+        turns: &mut Turns,
     ) -> Result<(), StopReason> {
         // First, so that the room that was made is there for the proposals.
         self.catch_up();
@@ -128,8 +132,12 @@ impl Slot {
                 Ask::Transfer { to, reply } => self.handing.ask(to, reply, &mut self.raft),
                 Ask::Progress(reply) => drop(reply.send(self.raft.progress().collect())),
                 Ask::Snapshot(reply) => self.compaction.ask(reply),
-                Ask::Viewed { applied, source } => self.viewed(applied, source, storage, tasks),
-                Ask::Written(outcome) => self.written(outcome)?,
+                Ask::Viewed { applied, source } => {
+                    if let Some(job) = self.viewed(applied, source, storage, turns) {
+                        tasks.spawn(compact::write(job));
+                    }
+                }
+                Ask::Written(outcome) => self.written(outcome, turns)?,
             }
         }
         Ok(())
@@ -151,6 +159,7 @@ impl Slot {
         effects: &mut Effects,
         marks: &mut Vec<Mark>,
         dirty: &mut Vec<Token>,
+        turns: &mut Turns,
     ) {
         self.mark = Visit::None;
         self.catch_up();
@@ -181,7 +190,7 @@ impl Slot {
             self.changes.send_replace(change);
         }
         self.port.publish(&status, self.compaction.failures());
-        if self.compaction.begin(status.unsnapshotted_bytes) {
+        if self.compaction.begin(status.unsnapshotted_bytes, turns) {
             self.port.apply(Op::View);
         }
         if status.commit > self.given {
@@ -198,24 +207,26 @@ impl Slot {
         }
     }
 
-    /// The view for a snapshot is there.
+    /// The view for a snapshot is there: what is to be written, if anything.
     fn viewed(
         &mut self,
         applied: LogId,
         source: Box<dyn SnapshotSource>,
         storage: &Arc<dyn Storage>,
-        tasks: &Tasks,
-    ) {
+        turns: &mut Turns,
+    ) -> Option<compact::Job> {
         let newest = self.raft.status().snapshot.map_or(LogId::ZERO, |meta| meta.last);
         if applied.index <= newest.index {
-            return self.compaction.done(newest);
+            self.compaction.done(newest, turns);
+            return None;
         }
         let meta = self.raft.snapshot_meta(applied.index);
         let Some(meta) = meta.filter(|meta| meta.last == applied) else {
-            return self.compaction.hold();
+            self.compaction.hold(turns);
+            return None;
         };
         self.compaction.writing();
-        tasks.spawn(compact::write(compact::Job {
+        Some(compact::Job {
             port: self.port.clone(),
             storage: storage.clone(),
             group: self.group,
@@ -223,17 +234,24 @@ impl Slot {
             source,
             piece_bytes: self.snapshots.piece_bytes.max(1),
             release: self.snapshots.release,
-        }));
+            pace: turns.pace(),
+        })
     }
 
     /// A snapshot was written, or was not.
-    fn written(&mut self, outcome: Result<SnapshotMeta, StorageError>) -> Result<(), StopReason> {
+    fn written(
+        &mut self,
+        outcome: Result<SnapshotMeta, StorageError>,
+        turns: &mut Turns,
+    ) -> Result<(), StopReason> {
         match outcome {
             Ok(meta) => {
-                self.compaction.done(meta.last);
+                self.compaction.done(meta.last, turns);
                 (self.snapshots.release)(Box::new(self.raft.compact(meta)));
             }
-            Err(error @ StorageError::Io { is_full: true, .. }) => self.compaction.full(&error),
+            Err(error @ StorageError::Io { is_full: true, .. }) => {
+                self.compaction.full(&error, turns);
+            }
             Err(error) => return Err(StopReason::Storage(error.to_string())),
         }
         Ok(())
@@ -245,13 +263,13 @@ impl Slot {
     }
 
     /// The loop has ended, or the group: answers everybody.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, turns: &mut Turns) {
         // A leader that is voted out may have done what it was asked for.
         self.change.advance(&mut self.raft);
         self.change.stop();
         self.handing.advance(&self.raft);
         self.handing.stop();
-        self.compaction.stop();
+        self.compaction.stop(turns);
         self.port.close();
     }
 }

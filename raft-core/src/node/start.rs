@@ -5,6 +5,7 @@ use alloc::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 
+use super::compact;
 use super::lock::{Mutex, lock};
 use super::machine::{LoadError, Machine, load_snapshot};
 use super::shared::Shared;
@@ -79,8 +80,11 @@ pub(super) async fn add_group<S: StateMachine>(
     let (changes, watch) = watch::channel(change);
     let bell = Bell { token: place.token, signals: node.signals.clone() };
     let shared = Shared::new(&config, bell, machine, status, watch);
+    let members = raft.status().membership;
+    let earlier = |bytes| compact::earlier(bytes, place.group, config.raft.node, members);
     let snapshots = SnapshotOptions {
         bytes: config.snapshot_bytes,
+        earlier: config.snapshot_bytes.map_or(0, earlier),
         piece_bytes: config.snapshot_piece_bytes,
         release: config.release,
     };

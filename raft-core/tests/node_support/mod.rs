@@ -11,6 +11,7 @@ use bytes::Bytes;
 use raft_core::node::{Group, GroupConfig, Node, NodeConfig};
 use raft_core::*;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 pub const GROUP: GroupId = GroupId(1);
 
@@ -28,6 +29,11 @@ struct DiskInner {
     /// For each call of `write`: the groups in it.
     calls: Mutex<Vec<BTreeSet<GroupId>>>,
     open_writes: AtomicUsize,
+    /// Snapshots that are being written, now and at most.
+    open_snapshots: AtomicUsize,
+    most_snapshots: AtomicUsize,
+    /// Of each snapshot that was written: how many pieces, and how long it took.
+    written: Mutex<Vec<(u32, Duration)>>,
 }
 
 #[derive(Default)]
@@ -35,6 +41,8 @@ struct Faults {
     fail_write: bool,
     snapshots_full: bool,
     delay: Option<Duration>,
+    /// Of each piece of a snapshot.
+    snapshot_delay: Option<Duration>,
 }
 
 #[derive(Default, Clone)]
@@ -54,6 +62,9 @@ impl Disk {
             stalled: watch::Sender::new(false),
             calls: Mutex::default(),
             open_writes: AtomicUsize::new(0),
+            open_snapshots: AtomicUsize::new(0),
+            most_snapshots: AtomicUsize::new(0),
+            written: Mutex::default(),
         }))
     }
 
@@ -67,6 +78,25 @@ impl Disk {
 
     pub fn set_delay(&self, delay: Duration) {
         self.0.faults.lock().unwrap().delay = Some(delay);
+    }
+
+    pub fn set_snapshot_delay(&self, delay: Duration) {
+        self.0.faults.lock().unwrap().snapshot_delay = Some(delay);
+    }
+
+    /// Snapshots that are being written.
+    pub fn open_snapshots(&self) -> usize {
+        self.0.open_snapshots.load(Ordering::SeqCst)
+    }
+
+    /// The most snapshots that were ever written at once.
+    pub fn most_snapshots(&self) -> usize {
+        self.0.most_snapshots.load(Ordering::SeqCst)
+    }
+
+    /// Of each snapshot that was written: how many pieces, and how long it took.
+    pub fn snapshots_written(&self) -> Vec<(u32, Duration)> {
+        self.0.written.lock().unwrap().clone()
     }
 
     pub fn stall(&self, stalled: bool) {
@@ -180,7 +210,11 @@ impl Storage for Disk {
             if disk.0.faults.lock().unwrap().snapshots_full {
                 return Err(failed(true));
             }
-            Ok(Box::new(Writing { disk, group, meta, data }) as Box<dyn SnapshotWriter>)
+            let begun = Instant::now();
+            let open = disk.0.open_snapshots.fetch_add(1, Ordering::SeqCst) + 1;
+            disk.0.most_snapshots.fetch_max(open, Ordering::SeqCst);
+            Ok(Box::new(Writing { disk, group, meta, data, pieces: 0, begun })
+                as Box<dyn SnapshotWriter>)
         })
     }
 
@@ -217,12 +251,21 @@ struct Writing {
     group: GroupId,
     meta: SnapshotMeta,
     data: Vec<u8>,
+    pieces: u32,
+    begun: Instant,
 }
 
 impl SnapshotWriter for Writing {
     fn write(&mut self, data: Bytes) -> BoxFuture<'_, Result<(), StorageError>> {
         self.data.extend_from_slice(&data);
-        Box::pin(async { Ok(()) })
+        self.pieces += 1;
+        let delay = self.disk.0.faults.lock().unwrap().snapshot_delay;
+        Box::pin(async move {
+            if let Some(delay) = delay {
+                tokio::time::sleep(delay).await;
+            }
+            Ok(())
+        })
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), StorageError>> {
@@ -230,10 +273,17 @@ impl SnapshotWriter for Writing {
             let mut groups = self.disk.0.groups.lock().unwrap();
             let stored = groups.entry(self.group).or_default();
             if stored.snapshot.as_ref().is_none_or(|(meta, _)| meta.last < self.meta.last) {
-                stored.snapshot = Some((self.meta, self.data.into()));
+                stored.snapshot = Some((self.meta.clone(), self.data.clone().into()));
             }
             Ok(())
         })
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.disk.0.open_snapshots.fetch_sub(1, Ordering::SeqCst);
+        self.disk.0.written.lock().unwrap().push((self.pieces, self.begun.elapsed()));
     }
 }
 
