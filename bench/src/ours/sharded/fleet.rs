@@ -143,7 +143,8 @@ impl Fleet {
             if begun.elapsed() > LIMIT {
                 return Err(Missing::Failed(format!("the moves took longer than {LIMIT:?}")));
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            // Not often: it is asked while the writers are measured.
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(config)
     }
