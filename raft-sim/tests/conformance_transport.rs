@@ -7,8 +7,8 @@ use std::time::Duration;
 use raft_core::{Address, BoxFuture, ClusterId, Incarnation, NodeId};
 use raft_sim::conformance::{Clock, Endpoints, LinkControl, LinkState, TransportKit};
 use raft_transport::{
-    ChannelNetwork, ChannelTransport, Counters, Credentials, Network, Security, TcpConfig,
-    TcpTransport, Tls, TokioNetwork,
+    Carrier, ChannelNetwork, ChannelTransport, Counters, Credentials, NetConfig, NetTransport,
+    Network, Security, Tls, TokioNetwork,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
@@ -91,7 +91,7 @@ impl Streams {
         Self { network, listen, secure, book: Arc::default(), lives: Mutex::default() }
     }
 
-    async fn bind(&self, cluster: u64, node: NodeId) -> TcpTransport {
+    async fn bind(&self, cluster: u64, node: NodeId) -> NetTransport {
         let life = {
             let mut lives = self.lives.lock().expect("not poisoned");
             *lives += 1;
@@ -99,14 +99,17 @@ impl Streams {
         };
         let listen = (self.listen)(node, life);
         let mut config =
-            TcpConfig::new(ClusterId(cluster), node, Incarnation(node.0), listen, node.0);
-        config.security = (self.secure)(cluster, node);
+            NetConfig::new(ClusterId(cluster), node, Incarnation(node.0), listen, node.0);
         config.frame_bytes_max = 1 << 20;
         config.peer_bytes_max = 1 << 20;
         config.inbox_bytes_max = 1 << 20;
         let book = Arc::clone(&self.book);
         let peers = move |node: NodeId| book.lock().expect("not poisoned").get(&node).cloned();
-        let bound = TcpTransport::bind(config, Arc::clone(&self.network), Arc::new(peers)).await;
+        let carrier = Carrier::Streams {
+            network: Arc::clone(&self.network),
+            security: (self.secure)(cluster, node),
+        };
+        let bound = NetTransport::bind(config, carrier, Arc::new(peers)).await;
         bound.expect("a free address")
     }
 }
@@ -135,9 +138,9 @@ fn rejected(counters: &Counters) -> u64 {
 }
 
 impl Endpoints for Streams {
-    type Transport = TcpTransport;
+    type Transport = NetTransport;
 
-    fn start(&self, node: NodeId) -> BoxFuture<'_, TcpTransport> {
+    fn start(&self, node: NodeId) -> BoxFuture<'_, NetTransport> {
         Box::pin(async move {
             let transport = self.bind(1, node).await;
             self.book.lock().expect("not poisoned").insert(node, transport.address().clone());
@@ -145,7 +148,7 @@ impl Endpoints for Streams {
         })
     }
 
-    fn shutdown<'a>(&'a self, transport: &'a TcpTransport) -> BoxFuture<'a, ()> {
+    fn shutdown<'a>(&'a self, transport: &'a NetTransport) -> BoxFuture<'a, ()> {
         Box::pin(transport.shutdown())
     }
 
@@ -153,11 +156,11 @@ impl Endpoints for Streams {
         self.book.lock().expect("not poisoned").get(&node).cloned()
     }
 
-    fn rejected(&self, transport: &TcpTransport) -> Option<u64> {
+    fn rejected(&self, transport: &NetTransport) -> Option<u64> {
         Some(rejected(&transport.counters()))
     }
 
-    fn start_stranger(&self, node: NodeId) -> BoxFuture<'_, Option<TcpTransport>> {
+    fn start_stranger(&self, node: NodeId) -> BoxFuture<'_, Option<NetTransport>> {
         Box::pin(async move { Some(self.bind(2, node).await) })
     }
 }

@@ -25,7 +25,7 @@ use kv::rpc::CallsConfig;
 use kv::{Appended, Versioned};
 use raft_core::{Address, Caller, GroupId};
 use raft_transport::{
-    CallerConfig, CredentialFiles, Credentials, GroupCaller, Security, TcpCaller, Tls,
+    CallerConfig, Carrier, CredentialFiles, Credentials, GroupCaller, NetCaller, Security, Tls,
     TokioNetwork, group_address,
 };
 use tokio::sync::watch;
@@ -89,9 +89,9 @@ enum Clerk {
 
 impl Clerk {
     fn new(args: &Args, seed: u64, security: &Security) -> Self {
-        let mut config = CallerConfig::new(seed);
-        config.security = security.clone();
-        let caller = TcpCaller::new(config, Arc::new(TokioNetwork));
+        let carrier =
+            Carrier::Streams { network: Arc::new(TokioNetwork), security: security.clone() };
+        let caller = NetCaller::new(CallerConfig::new(seed), carrier);
         let caller: Arc<dyn Caller> = Arc::new(GroupCaller::new(Arc::new(caller)));
         let deadline = Duration::from_millis(args.timeout_ms);
         let endpoints = args.endpoints.iter().map(|at| Address::from(at.as_str()));

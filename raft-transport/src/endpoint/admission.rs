@@ -2,6 +2,8 @@
 
 use raft_core::{Address, Incarnation, NodeId};
 
+use crate::codec::Refusal;
+
 /// What a transport must know of the other nodes. Asked at each dial and each handshake, so that the answers
 /// may change at any time. A closure from [`NodeId`] to an address is one.
 pub trait Peers: Send + Sync + 'static {
@@ -30,4 +32,15 @@ pub enum Admission {
     UnknownNode,
     /// The node lost its data directory, and with it what it had promised.
     WrongIncarnation,
+}
+
+impl Admission {
+    /// What `node`, about which this was said, is told.
+    pub(super) fn of(self, node: NodeId) -> Result<(), Refusal> {
+        match self {
+            Self::Admitted => Ok(()),
+            Self::UnknownNode => Err(Refusal::UnknownNode(node)),
+            Self::WrongIncarnation => Err(Refusal::WrongIncarnation),
+        }
+    }
 }

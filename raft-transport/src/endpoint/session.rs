@@ -18,8 +18,8 @@ use futures_util::stream::FuturesUnordered;
 use raft_core::{BoxFuture, Service};
 
 use super::Shared;
-use super::link::{Gate, Link, LinkError};
 use crate::codec::{FrameKind, Reader};
+use crate::link::{Gate, Link, LinkError};
 
 /// The number of a request before its bytes.
 pub(crate) const NUMBER_BYTES: usize = 8;

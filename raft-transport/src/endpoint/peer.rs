@@ -7,15 +7,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use raft_core::{Envelope, NodeId};
+use raft_core::{Address, Envelope, NodeId};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::handshake::{HandshakeError, dial};
-use super::link::{Gate, Link, LinkError};
 use super::queue::Queue;
-use crate::codec::{Frame, FrameKind, Intent, decode_batch, encode_envelope};
+use crate::codec::{
+    Claim, Frame, FrameKind, Intent, Refusal, Welcome, decode_batch, encode_envelope,
+};
+use crate::handshake::{Dialling, HandshakeError};
+use crate::link::{Gate, Link, LinkError};
 
 /// A frame of messages is closed when it has about this many bytes.
 const BATCH_BYTES: u64 = 128 << 10;
@@ -148,6 +150,38 @@ async fn attempt(shared: &Shared, peer: &Peer, intent: Intent) -> Result<Link, H
         Ok(_) => {}
     }
     result
+}
+
+async fn dial(
+    shared: &Shared,
+    peer: NodeId,
+    address: &Address,
+    intent: Intent,
+) -> Result<Link, HandshakeError> {
+    let config = &shared.config;
+    let dialling = Dialling {
+        carrier: &shared.carrier,
+        dial_max: config.dial_max,
+        handshake_max: config.handshake_max,
+        liveness: config.peer_liveness,
+        tally: &shared.tally,
+    };
+    let (cluster, from, incarnation) = (config.cluster, config.node, config.incarnation);
+    let claim = Claim::Peer { intent, cluster, from, incarnation, to: peer };
+    let (welcome, mut link) = dialling.dial(address, claim).await?;
+    check_welcome(shared, peer, &welcome).map_err(HandshakeError::Refused)?;
+    link.established(config.frame_bytes_max, config.peer_liveness);
+    Ok(link)
+}
+
+fn check_welcome(shared: &Shared, peer: NodeId, welcome: &Welcome) -> Result<(), Refusal> {
+    if welcome.cluster != shared.config.cluster {
+        return Err(Refusal::WrongCluster);
+    }
+    if welcome.node != peer {
+        return Err(Refusal::WrongNode(welcome.node));
+    }
+    shared.peers.admit(peer, welcome.incarnation).of(peer)
 }
 
 /// Sends and receives until the connection ends, or a newer one takes its place.
