@@ -76,7 +76,7 @@ pub struct NetConfig {
     pub inbox_bytes_max: u64,
     /// How many clients may be connected. Default 10,000.
     pub clients_max: usize,
-    /// How many connections may be in their handshake. Default 256.
+    /// How many connections may be in their handshake; the oldest gives way to a newer one. Default 256.
     pub handshakes_max: usize,
     /// How many requests of one client may be in flight before it is not read any more. Default 1024.
     pub requests_max: usize,

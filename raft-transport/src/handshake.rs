@@ -7,7 +7,7 @@ use raft_core::Address;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::carrier::Carrier;
+use crate::carrier::{Dialler, Further};
 use crate::codec::{Claim, FrameKind, Hello, Protocols, Refusal, Welcome};
 use crate::config::Liveness;
 use crate::counters::Tally;
@@ -21,6 +21,8 @@ pub(crate) enum HandshakeError {
     Connect(std::io::Error),
     #[error("it did not end in time")]
     Late,
+    #[error("too many began at once, and this one had not ended")]
+    Crowded,
     #[error(transparent)]
     Tls(#[from] TlsFault),
     #[error(transparent)]
@@ -33,13 +35,20 @@ pub(crate) enum HandshakeError {
 
 /// How connections are dialled.
 pub(crate) struct Dialling<'a> {
-    pub(crate) carrier: &'a Carrier,
+    pub(crate) dialler: &'a Dialler,
     /// How long connecting may take.
     pub(crate) dial_max: Duration,
     /// How long what follows may take.
     pub(crate) handshake_max: Duration,
     pub(crate) liveness: Liveness,
     pub(crate) tally: &'a Arc<Tally>,
+}
+
+/// What has come of it.
+pub(crate) struct Introduced {
+    pub(crate) welcome: Welcome,
+    pub(crate) link: Link,
+    pub(crate) further: Further,
 }
 
 impl Dialling<'_> {
@@ -49,8 +58,8 @@ impl Dialling<'_> {
         &self,
         address: &Address,
         claim: Claim,
-    ) -> Result<(Welcome, Link), HandshakeError> {
-        let connecting = timeout(self.dial_max, self.carrier.connect(address)).await;
+    ) -> Result<Introduced, HandshakeError> {
+        let connecting = timeout(self.dial_max, self.dialler.connect(address)).await;
         let dialled =
             connecting.map_err(|_| HandshakeError::Late)?.map_err(HandshakeError::Connect)?;
         let introducing = async {
@@ -60,7 +69,8 @@ impl Dialling<'_> {
                 right.map_err(counted(self.tally))?;
             }
             let mut link = Link::new(carried.stream, self.liveness, Arc::clone(self.tally));
-            Ok((introduce(&mut link, claim).await?, link))
+            let welcome = introduce(&mut link, claim).await?;
+            Ok(Introduced { welcome, link, further: carried.further })
         };
         timeout(self.handshake_max, introducing).await.unwrap_or(Err(HandshakeError::Late))
     }

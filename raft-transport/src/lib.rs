@@ -27,6 +27,7 @@ mod handshake;
 mod inbox;
 mod link;
 mod network;
+mod quic;
 mod slots;
 mod tasks;
 mod tls;

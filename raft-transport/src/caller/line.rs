@@ -258,13 +258,13 @@ async fn run(shared: Arc<Shared>, line: Arc<Line>) {
 async fn connect(shared: &Shared, address: &Address) -> Result<Link, HandshakeError> {
     let config = &shared.config;
     let dialling = Dialling {
-        carrier: &shared.carrier,
+        dialler: &shared.dialler,
         dial_max: config.dial_max,
         handshake_max: config.handshake_max,
         liveness: config.liveness,
         tally: &shared.tally,
     };
-    let (_, mut link) = dialling.dial(address, Claim::Client).await?;
+    let mut link = dialling.dial(address, Claim::Client).await?.link;
     link.established(config.frame_bytes_max, config.liveness);
     Ok(link)
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use raft_core::{Address, BoxFuture, CallError, Caller};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Dialler};
 use crate::complaints::Complaints;
 use crate::config::CallerConfig;
 use crate::counters::{Counters, Tally};
@@ -37,7 +37,7 @@ pub struct NetCaller {
 
 pub(crate) struct Shared {
     config: CallerConfig,
-    carrier: Carrier,
+    dialler: Dialler,
     places: Mutex<BTreeMap<Address, Arc<Place>>>,
     tasks: Tasks,
     tally: Arc<Tally>,
@@ -54,8 +54,8 @@ impl NetCaller {
     /// To be called within a tokio runtime, where its tasks run.
     pub fn new(config: CallerConfig, carrier: Carrier) -> Self {
         let shared = Shared {
+            dialler: carrier.dialler(config.liveness.silence_max),
             config,
-            carrier,
             places: Mutex::default(),
             tasks: Tasks::new(),
             tally: Arc::default(),
@@ -82,6 +82,7 @@ impl NetCaller {
         for line in places.values().flat_map(|place| &place.lines) {
             line.fail("the caller was shut down");
         }
+        self.shared.dialler.close(self.shared.config.handshake_max).await;
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 use super::Shared;
-use super::greet::greet;
+use super::greet::{Greeted, greet};
 use super::session;
 use crate::carrier::{Acceptor, Arrived};
-use crate::codec::{Claim, Intent};
+use crate::handshake::HandshakeError;
 use crate::link::{Link, LinkError};
 
 /// Accepts connections until the transport stops.
@@ -38,25 +38,35 @@ pub(super) async fn run(shared: Arc<Shared>, mut acceptor: Acceptor) {
 }
 
 fn admit(shared: &Arc<Shared>, arrived: Arrived) {
-    let from = arrived.from.clone();
-    let Some(slot) = shared.handshakes.take() else {
-        shared.tally.handshakes_full.one();
-        shared.complaints.warn(format_args!("too many handshakes at once: {from} is cut off"));
-        return;
+    let arrived = match shared.handshakes.is_dense() {
+        true => arrived.unless_spoofed(),
+        false => Some(arrived),
     };
+    let Some(arrived) = arrived else { return };
+    let from = arrived.from.clone();
+    let mut place = shared.handshakes.enter();
     let owner = Arc::clone(shared);
     // Once stopped, the connection is dropped with the task.
     let _ = shared.tasks.spawn(async move {
-        let greeted = greet(&owner, arrived).await;
-        drop(slot);
+        let greeted = tokio::select! {
+            biased;
+            greeted = greet(&owner, arrived) => greeted,
+            () = place.pushed_out() => {
+                owner.tally.handshakes_full.one();
+                Err(HandshakeError::Crowded)
+            }
+        };
+        drop(place);
         match greeted {
-            Ok((Claim::Client, link)) => client(&owner, link).await,
-            Ok((Claim::Peer { intent, from, .. }, mut link)) => {
-                let Some(peer) = owner.peer(from) else { return };
-                link.established(owner.config.frame_bytes_max, owner.config.peer_liveness);
-                match intent {
-                    Intent::Connect => peer.connected(link),
-                    Intent::Knock => peer.knocked(),
+            Ok(Greeted::Client(link)) => client(&owner, *link).await,
+            Ok(Greeted::Peer(from, lanes)) => {
+                if let Some(peer) = owner.peer(from) {
+                    peer.connected(*lanes);
+                }
+            }
+            Ok(Greeted::Knock(from)) => {
+                if let Some(peer) = owner.peer(from) {
+                    peer.knocked();
                 }
             }
             Err(error) => {

@@ -2,25 +2,44 @@
 
 use std::sync::Arc;
 
+use raft_core::NodeId;
 use tokio::time::timeout;
 
 use super::Shared;
+use super::lane::Lanes;
 use crate::carrier::Arrived;
 use crate::codec::{Claim, FrameKind, Hello, Intent, Protocols, Refusal, Welcome};
 use crate::handshake::{HandshakeError, counted};
-use crate::link::{Link, LinkError};
+use crate::link::Link;
 use crate::tls::{CertificateFault, Subject};
 
+/// Whoever dialled and is welcome.
+pub(super) enum Greeted {
+    /// A client.
+    Client(Box<Link>),
+    /// A peer that is connected now.
+    Peer(NodeId, Box<Lanes>),
+    /// A peer that wants to be dialled.
+    Knock(NodeId),
+}
+
 /// Answers whoever dialled.
-pub(super) async fn greet(
-    shared: &Shared,
-    arrived: Arrived,
-) -> Result<(Claim, Link), HandshakeError> {
+pub(super) async fn greet(shared: &Shared, arrived: Arrived) -> Result<Greeted, HandshakeError> {
     let config = &shared.config;
     let greeting = async {
         let carried = arrived.open().await.map_err(counted(&shared.tally))?;
         let mut link = Link::new(carried.stream, config.client_liveness, Arc::clone(&shared.tally));
-        Ok((answer(shared, &mut link, carried.subject.as_ref()).await?, link))
+        Ok(match answer(shared, &mut link, carried.subject.as_ref()).await? {
+            Claim::Client => Greeted::Client(Box::new(link)),
+            Claim::Peer { intent: Intent::Connect, from, .. } => {
+                let lanes = Lanes::of(shared, link, &carried.further).await?;
+                Greeted::Peer(from, Box::new(lanes))
+            }
+            Claim::Peer { intent: Intent::Knock, from, .. } => {
+                link.close().await?;
+                Greeted::Knock(from)
+            }
+        })
     };
     match timeout(config.handshake_max, greeting).await {
         Ok(greeted) => greeted,
@@ -44,8 +63,9 @@ async fn answer(
     if let Ok(Hello { claim: Claim::Peer { from, .. }, .. }) = hello
         && let Err(fault) = CertificateFault::unless_of(from, subject)
     {
-        refuse(link, Refusal::WrongCertificate).await?;
-        return Err(counted(&shared.tally)(fault));
+        let error = counted(&shared.tally)(fault);
+        refuse(link, Refusal::WrongCertificate).await;
+        return Err(error);
     }
     match hello.and_then(|hello| judge(shared, &hello).map(|protocol| (hello, protocol))) {
         Ok((hello, protocol)) => {
@@ -63,16 +83,17 @@ async fn answer(
         }
         Err(refusal) => {
             count(shared, refusal);
-            refuse(link, refusal).await?;
+            refuse(link, refusal).await;
             Err(HandshakeError::Refused(refusal))
         }
     }
 }
 
-async fn refuse(link: &mut Link, refusal: Refusal) -> Result<(), LinkError> {
+async fn refuse(link: &mut Link, refusal: Refusal) {
     // It fits: its length is fixed.
     let _ = link.put(FrameKind::Refusal, |out| refusal.encode(out));
-    link.flush().await
+    // Whoever does not wait for it is refused all the same.
+    let _ = link.close().await;
 }
 
 /// The protocol to speak with whoever says `hello`, or why not.

@@ -12,7 +12,9 @@
 
 mod accept;
 mod admission;
+mod crowd;
 mod greet;
+mod lane;
 mod peer;
 mod queue;
 mod session;
@@ -30,15 +32,17 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Dialler};
 use crate::codec::HANDSHAKE_BYTES_MAX;
 use crate::complaints::Complaints;
 use crate::config::NetConfig;
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
+use crate::quic::Farewell;
 use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Subject;
+use crowd::Crowd;
 use peer::Peer;
 
 /// Why a transport could not be made.
@@ -78,13 +82,14 @@ pub struct NetTransport {
 
 pub(crate) struct Shared {
     config: NetConfig,
-    carrier: Carrier,
+    dialler: Dialler,
+    farewell: Mutex<Option<Farewell>>,
     peers: Arc<dyn Peers>,
     service: Mutex<Option<Arc<dyn Service>>>,
     known: Mutex<BTreeMap<NodeId, Arc<Peer>>>,
     inbox: Inbox,
     clients: Arc<Slots>,
-    handshakes: Arc<Slots>,
+    handshakes: Arc<Crowd>,
     tasks: Tasks,
     phase: watch::Sender<Phase>,
     tally: Arc<Tally>,
@@ -109,16 +114,18 @@ impl NetTransport {
             return Err(BindError::FrameBytes(config.frame_bytes_max));
         }
         check_own_certificate(&config, &carrier)?;
-        let listening = carrier.bind(&config.listen).await;
+        let silence_max = config.peer_liveness.silence_max.max(config.client_liveness.silence_max);
+        let listening = carrier.bind(&config.listen, config.handshakes_max, silence_max).await;
         let acceptor = listening
             .map_err(|error| BindError::Listen { address: config.listen.clone(), error })?;
         let address = acceptor.address();
         let shared = Arc::new(Shared {
             inbox: Inbox::new(config.inbox_bytes_max),
             clients: Slots::new(config.clients_max),
-            handshakes: Slots::new(config.handshakes_max),
+            handshakes: Crowd::new(config.handshakes_max),
+            dialler: carrier.dialler(config.peer_liveness.silence_max),
             config,
-            carrier,
+            farewell: Mutex::new(acceptor.farewell()),
             peers,
             service: Mutex::default(),
             known: Mutex::default(),
@@ -159,6 +166,11 @@ impl NetTransport {
         // Late or not, whoever is left is cut off.
         let _ = timeout(self.shared.config.drain_max, self.shared.clients.all_free()).await;
         self.shared.tasks.stop().await;
+        let farewell = self.shared.farewell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(farewell) = farewell {
+            farewell.say(self.shared.config.drain_max).await;
+        }
+        self.shared.dialler.close(self.shared.config.drain_max).await;
         self.shared.known().clear();
         self.shared.service.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.inbox.close();
@@ -176,7 +188,7 @@ impl Transport for NetTransport {
         while let Some(to) = messages.first().map(|message| message.to) {
             let batch = messages.extract_if(.., |message| message.to == to);
             match self.shared.peer(to) {
-                Some(peer) => peer.queue.push(batch),
+                Some(peer) => peer.push(batch),
                 None => self.shared.tally.dropped_unknown.add(batch.count() as u64),
             }
         }

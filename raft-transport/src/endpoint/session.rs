@@ -79,7 +79,7 @@ impl Session<'_> {
         while !self.calls.is_empty() || !self.link.is_flushed() {
             std::future::poll_fn(|context| self.poll_turn(context, Gate::Shut)).await?;
         }
-        Ok(())
+        self.link.close().await
     }
 
     /// Ready replies go into the link first, so that one write takes them all.

@@ -8,13 +8,10 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::{CertificateFault, Subject, TlsFault, fault_of};
-use crate::carrier::Carried;
+use super::{CertificateFault, SERVER_NAME, Subject, TlsFault, fault_of};
+use crate::carrier::{Carried, Further};
 use crate::config::Security;
 use crate::network::Stream;
-
-/// Never sent, and never compared with anything: nodes are known by their certificates.
-const SERVER_NAME: &str = "node.invalid";
 
 /// Secures a stream to whoever was dialled: a node of the cluster. The caller sets the deadline.
 pub(crate) async fn connect(
@@ -22,7 +19,7 @@ pub(crate) async fn connect(
     stream: Box<dyn Stream>,
 ) -> Result<Carried, TlsFault> {
     let Security::MutualTls(tls) = security else {
-        return Ok(Carried { stream, subject: None });
+        return Ok(Carried { stream, subject: None, further: Further::Nothing });
     };
     let name = ServerName::try_from(SERVER_NAME)
         .map_err(|error| TlsFault::Protocol(rustls::Error::General(error.to_string())))?;
@@ -37,7 +34,7 @@ pub(crate) async fn accept(
     stream: Box<dyn Stream>,
 ) -> Result<Carried, TlsFault> {
     let Security::MutualTls(tls) = security else {
-        return Ok(Carried { stream, subject: None });
+        return Ok(Carried { stream, subject: None, further: Further::Nothing });
     };
     let accepted = TlsAcceptor::from(tls.server()).accept(stream).await;
     let stream = accepted.map_err(handshake_fault)?;
@@ -49,7 +46,7 @@ fn secured(stream: TlsStream<Box<dyn Stream>>) -> Result<Carried, TlsFault> {
     let shown = session.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let subject = shown.ok_or(CertificateFault::Missing).and_then(|der| Subject::of(der));
     let subject = Some(subject.map_err(TlsFault::Certificate)?);
-    Ok(Carried { stream: Box::new(Ending(stream)), subject })
+    Ok(Carried { stream: Box::new(Ending(stream)), subject, further: Further::Nothing })
 }
 
 fn handshake_fault(error: io::Error) -> TlsFault {
