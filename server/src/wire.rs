@@ -30,20 +30,25 @@ pub(crate) enum Reloaded {
 impl Wire {
     /// Reads the certificates, if there are any. Blocks for as long as their disk does.
     pub(crate) fn open(security: Security) -> Result<Self, Failure> {
-        let files = match security {
+        match security {
             // The address was looked at before; this is so that no name, and no hint of a node, leads away.
             Security::Plaintext(Exposure::LoopbackOnly) => {
-                return Ok(Self::plaintext(Arc::new(LoopbackNetwork)));
+                Ok(Self::plaintext(Arc::new(LoopbackNetwork)))
             }
             Security::Plaintext(Exposure::AnyoneCanReadAndWrite) => {
-                return Ok(Self::plaintext(Arc::new(TokioNetwork)));
+                Ok(Self::plaintext(Arc::new(TokioNetwork)))
             }
-            Security::MutualTls(files) => files,
-        };
+            Security::MutualTls(files) => Self::secured(files, |tls| Carrier::Streams {
+                network: Arc::new(TokioNetwork),
+                security: raft_transport::Security::MutualTls(tls),
+            }),
+            Security::Quic(files) => Self::secured(files, Carrier::Quic),
+        }
+    }
+
+    fn secured(files: CredentialFiles, over: impl FnOnce(Tls) -> Carrier) -> Result<Self, Failure> {
         let tls = Tls::new(&read(&files)?).map_err(|error| Failure::refused(error.to_string()))?;
-        let security = raft_transport::Security::MutualTls(tls.clone());
-        let carrier = Carrier::Streams { network: Arc::new(TokioNetwork), security };
-        Ok(Self { carrier, secured: Some((tls, files)) })
+        Ok(Self { carrier: over(tls.clone()), secured: Some((tls, files)) })
     }
 
     fn plaintext(network: Arc<dyn Network>) -> Self {
@@ -92,7 +97,7 @@ mod tests {
     async fn plaintext_goes_nowhere_else_unless_it_is_asked_to() {
         let bound = |exposure| {
             let wire = Wire::open(Security::Plaintext(exposure)).expect("nothing to read");
-            let Carrier::Streams { network, .. } = wire.carrier;
+            let Carrier::Streams { network, .. } = wire.carrier else { panic!("not TCP") };
             async move { network.bind(&Address::from("0.0.0.0:0")).await.err() }
         };
         let refused = bound(Exposure::LoopbackOnly).await.map(|error| error.kind());

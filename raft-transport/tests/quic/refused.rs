@@ -109,12 +109,15 @@ async fn the_hello_of_another() {
     assert_eq!(node.counters().certificate_other_node, 1);
 }
 
+/// What is shown, and what counts it.
+type Case = (Issued, fn(&Counters) -> u64);
+
 /// Whoever is dialled shows the certificate of another node, of another cluster, or of another authority.
 #[tokio::test]
 async fn wrong_certificates_of_whoever_is_dialled() {
     let setup = Setup::new();
     let others = Authority::new();
-    let cases: [(Issued, fn(&Counters) -> u64); 3] = [
+    let cases: [Case; 3] = [
         (setup.authority.node(3), |c| c.certificate_other_node),
         (setup.authority.issue(&["raft://78/node/2"], Usage::BothEnds, VALID), |c| {
             c.certificate_other_cluster
