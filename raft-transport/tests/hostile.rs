@@ -296,3 +296,25 @@ async fn a_client_that_goes_while_it_is_answered() {
     })
     .await;
 }
+
+/// Hundreds of connections at a time that say nothing: no more of them are held than are allowed, and whoever is honest
+/// gets in among them.
+#[tokio::test]
+async fn a_storm_of_handshakes() {
+    let mut setup = Setup::with(|config| config.handshakes_max = 16).await;
+    let mut stalled = Vec::new();
+    for round in 1..=5 {
+        for _ in 0..100 {
+            stalled.push(setup.dial().await);
+        }
+        until(&setup.node, |counters| counters.handshakes_full >= 100 * round - 16).await;
+        let client =
+            NetCaller::new(CallerConfig::new(1), Carrier::plaintext(Arc::clone(&setup.network)));
+        let reply = client.call(setup.node.address(), Bytes::from("let me in"));
+        assert_eq!(soon(reply).await, Ok(Bytes::from("let me in")));
+        setup.undisturbed().await;
+    }
+    for mut raw in stalled {
+        raw.closed().await;
+    }
+}
