@@ -18,7 +18,7 @@ use kv::{Clerk, ClerkConfig, KvServer, ServerConfig, Store};
 use raft_core::node::{Group, GroupConfig, Node, NodeConfig};
 use raft_core::{Address, ClusterId, GroupId, Incarnation, Membership, NodeId};
 use raft_storage::{FileDisk, Identity, Wal, WalOptions};
-use raft_transport::{CallerConfig, TcpCaller, TcpConfig, TcpTransport, TokioNetwork};
+use raft_transport::{CallerConfig, Carrier, NetCaller, NetConfig, NetTransport, TokioNetwork};
 
 const CLUSTER: ClusterId = ClusterId(1);
 const IDS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -30,7 +30,7 @@ struct Server {
     node: Node,
     group: Group<Store>,
     wal: Arc<Wal>,
-    transport: Arc<TcpTransport>,
+    transport: Arc<NetTransport>,
 }
 
 impl Server {
@@ -46,9 +46,11 @@ impl Server {
         let known = addresses.clone();
         let peers = move |id| lock(&known).get(&id).cloned();
         let listen = Address::from("127.0.0.1:0");
-        let config = TcpConfig::new(CLUSTER, id, wal.identity().incarnation, listen, id.0);
-        let transport =
-            Arc::new(TcpTransport::bind(config, Arc::new(TokioNetwork), Arc::new(peers)).await?);
+        let config = NetConfig::new(CLUSTER, id, wal.identity().incarnation, listen, id.0);
+        let transport = Arc::new(
+            NetTransport::bind(config, Carrier::plaintext(Arc::new(TokioNetwork)), Arc::new(peers))
+                .await?,
+        );
         lock(addresses).insert(id, transport.address().clone());
 
         // 3. The node, and on it a replica of the store.
@@ -83,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         servers.insert(id, Server::start(id, dir.path(), &addresses).await?);
     }
 
-    let caller = TcpCaller::new(CallerConfig::new(1), Arc::new(TokioNetwork));
+    let caller = NetCaller::new(CallerConfig::new(1), Carrier::plaintext(Arc::new(TokioNetwork)));
     let endpoints: Vec<Address> = lock(&addresses).values().cloned().collect();
     let clerk = Clerk::new(Arc::new(caller), endpoints, ClerkConfig::default());
     clerk.put(b"greeting", b"hello").await?;

@@ -23,7 +23,7 @@ use raft_core::{
     Role, SnapshotSource, StateMachine, Whole,
 };
 use raft_storage::{FileDisk, Identity, Wal, WalOptions, inspect_wal};
-use raft_transport::{TcpConfig, TcpTransport, TokioNetwork};
+use raft_transport::{Carrier, NetConfig, NetTransport, TokioNetwork};
 use tokio::task::JoinSet;
 
 const CLUSTER: ClusterId = ClusterId(1);
@@ -65,7 +65,7 @@ struct Process {
     node: Node,
     groups: Vec<Group<Highest>>,
     wal: Arc<Wal>,
-    transport: Arc<TcpTransport>,
+    transport: Arc<NetTransport>,
 }
 
 impl Process {
@@ -80,8 +80,10 @@ impl Process {
         let known = addresses.clone();
         let peers = move |id| lock(&known).get(&id).cloned();
         let listen = Address::from("127.0.0.1:0");
-        let config = TcpConfig::new(CLUSTER, id, wal.identity().incarnation, listen, id.0);
-        let transport = TcpTransport::bind(config, Arc::new(TokioNetwork), Arc::new(peers)).await?;
+        let config = NetConfig::new(CLUSTER, id, wal.identity().incarnation, listen, id.0);
+        let transport =
+            NetTransport::bind(config, Carrier::plaintext(Arc::new(TokioNetwork)), Arc::new(peers))
+                .await?;
         let transport = Arc::new(transport);
         lock(addresses).insert(id, transport.address().clone());
 

@@ -72,6 +72,12 @@ enum Command {
     },
     /// Prints what the disk under --dir allows: latency of a 4 KiB write with fdatasync.
     Disk,
+    /// The other side of a transport that is measured, until the standard input ends.
+    #[command(hide = true)]
+    Far {
+        /// What it talks over.
+        over: ours::transports::Over,
+    },
     /// Keeps all processors awake until the standard input ends.
     #[command(hide = true)]
     Spin,
@@ -86,6 +92,9 @@ fn main() -> ExitCode {
             disk(&options).map(|p50| println!("p50 {p50:.0} µs")).map_err(Into::into)
         }
         Some(Command::Spin) => awake::spin().map_err(Into::into),
+        Some(Command::Far { over }) => {
+            ours::transports::far::run(*over, &options.dir).map_err(|why| format!("{why:?}").into())
+        }
         None if options.list => {
             list(&suites);
             Ok(())

@@ -1,5 +1,7 @@
 //! Our transports under the kit.
 
+mod udp_proxy;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,12 +9,13 @@ use std::time::Duration;
 use raft_core::{Address, BoxFuture, ClusterId, Incarnation, NodeId};
 use raft_sim::conformance::{Clock, Endpoints, LinkControl, LinkState, TransportKit};
 use raft_transport::{
-    ChannelNetwork, ChannelTransport, Counters, Credentials, Network, Security, TcpConfig,
-    TcpTransport, Tls, TokioNetwork,
+    Carrier, ChannelNetwork, ChannelTransport, Counters, Credentials, NetConfig, NetTransport,
+    Network, Security, Tls, TokioNetwork,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
 };
+use udp_proxy::{Done, Mangling, Passage, UdpProxy};
 
 struct Channels(ChannelNetwork);
 
@@ -91,7 +94,7 @@ impl Streams {
         Self { network, listen, secure, book: Arc::default(), lives: Mutex::default() }
     }
 
-    async fn bind(&self, cluster: u64, node: NodeId) -> TcpTransport {
+    async fn bind(&self, cluster: u64, node: NodeId) -> NetTransport {
         let life = {
             let mut lives = self.lives.lock().expect("not poisoned");
             *lives += 1;
@@ -99,14 +102,17 @@ impl Streams {
         };
         let listen = (self.listen)(node, life);
         let mut config =
-            TcpConfig::new(ClusterId(cluster), node, Incarnation(node.0), listen, node.0);
-        config.security = (self.secure)(cluster, node);
+            NetConfig::new(ClusterId(cluster), node, Incarnation(node.0), listen, node.0);
         config.frame_bytes_max = 1 << 20;
         config.peer_bytes_max = 1 << 20;
         config.inbox_bytes_max = 1 << 20;
         let book = Arc::clone(&self.book);
         let peers = move |node: NodeId| book.lock().expect("not poisoned").get(&node).cloned();
-        let bound = TcpTransport::bind(config, Arc::clone(&self.network), Arc::new(peers)).await;
+        let carrier = Carrier::Streams {
+            network: Arc::clone(&self.network),
+            security: (self.secure)(cluster, node),
+        };
+        let bound = NetTransport::bind(config, carrier, Arc::new(peers)).await;
         bound.expect("a free address")
     }
 }
@@ -135,9 +141,9 @@ fn rejected(counters: &Counters) -> u64 {
 }
 
 impl Endpoints for Streams {
-    type Transport = TcpTransport;
+    type Transport = NetTransport;
 
-    fn start(&self, node: NodeId) -> BoxFuture<'_, TcpTransport> {
+    fn start(&self, node: NodeId) -> BoxFuture<'_, NetTransport> {
         Box::pin(async move {
             let transport = self.bind(1, node).await;
             self.book.lock().expect("not poisoned").insert(node, transport.address().clone());
@@ -145,7 +151,7 @@ impl Endpoints for Streams {
         })
     }
 
-    fn shutdown<'a>(&'a self, transport: &'a TcpTransport) -> BoxFuture<'a, ()> {
+    fn shutdown<'a>(&'a self, transport: &'a NetTransport) -> BoxFuture<'a, ()> {
         Box::pin(transport.shutdown())
     }
 
@@ -153,11 +159,11 @@ impl Endpoints for Streams {
         self.book.lock().expect("not poisoned").get(&node).cloned()
     }
 
-    fn rejected(&self, transport: &TcpTransport) -> Option<u64> {
+    fn rejected(&self, transport: &NetTransport) -> Option<u64> {
         Some(rejected(&transport.counters()))
     }
 
-    fn start_stranger(&self, node: NodeId) -> BoxFuture<'_, Option<TcpTransport>> {
+    fn start_stranger(&self, node: NodeId) -> BoxFuture<'_, Option<NetTransport>> {
         Box::pin(async move { Some(self.bind(2, node).await) })
     }
 }
@@ -201,4 +207,117 @@ fn tcp_conforms_over_the_loopback_device() {
 #[test]
 fn tcp_with_tls_conforms_over_the_loopback_device() {
     conforms_over_the_loopback_device(&mutual_tls());
+}
+
+/// QUIC, with a proxy between each two nodes that loses, doubles, delays and damages datagrams.
+struct Datagrams {
+    secure: Secure,
+    mangling: Mangling,
+    done: Arc<Mutex<Done>>,
+    /// From the first to the second.
+    proxies: Arc<Mutex<BTreeMap<(NodeId, NodeId), UdpProxy>>>,
+}
+
+const NODES: u64 = 3;
+
+impl Datagrams {
+    fn new(secure: &Secure, mangling: Mangling, done: &Arc<Mutex<Done>>) -> Self {
+        let (secure, done) = (Arc::clone(secure), Arc::clone(done));
+        Self { secure, mangling, done, proxies: Arc::default() }
+    }
+
+    /// Nodes reach each other by proxies only.
+    async fn lead_to(&self, node: NodeId, address: &Address) {
+        let to = address.0.parse().expect("the address of a socket");
+        for from in (1..=NODES).map(NodeId).filter(|from| *from != node) {
+            if let Some(proxy) = self.proxies.lock().expect("not poisoned").get(&(from, node)) {
+                proxy.lead_to(to);
+                continue;
+            }
+            let proxy = UdpProxy::start(to, self.mangling, 10 * from.0 + node.0).await;
+            self.proxies.lock().expect("not poisoned").insert((from, node), proxy);
+        }
+    }
+}
+
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        let mut all = self.done.lock().expect("not poisoned");
+        let proxies = self.proxies.lock().expect("not poisoned");
+        for Done { passed, lost, doubled, late, damaged } in proxies.values().map(UdpProxy::done) {
+            all.passed += passed;
+            all.lost += lost;
+            all.doubled += doubled;
+            all.late += late;
+            all.damaged += damaged;
+        }
+    }
+}
+
+impl Endpoints for Datagrams {
+    type Transport = NetTransport;
+
+    fn start(&self, node: NodeId) -> BoxFuture<'_, NetTransport> {
+        Box::pin(async move {
+            let mut config = NetConfig::new(
+                ClusterId(1),
+                node,
+                Incarnation(node.0),
+                "127.0.0.1:0".into(),
+                node.0,
+            );
+            config.frame_bytes_max = 1 << 20;
+            config.peer_bytes_max = 1 << 20;
+            config.inbox_bytes_max = 1 << 20;
+            let Security::MutualTls(tls) = (self.secure)(1, node) else { panic!("QUIC has TLS") };
+            let proxies = Arc::clone(&self.proxies);
+            let peers = move |to: NodeId| {
+                let proxies = proxies.lock().expect("not poisoned");
+                proxies.get(&(node, to)).map(|proxy| Address(proxy.address.to_string()))
+            };
+            let bound = NetTransport::bind(config, Carrier::Quic(tls), Arc::new(peers)).await;
+            let transport = bound.expect("a free port");
+            self.lead_to(node, transport.address()).await;
+            transport
+        })
+    }
+
+    fn shutdown<'a>(&'a self, transport: &'a NetTransport) -> BoxFuture<'a, ()> {
+        Box::pin(transport.shutdown())
+    }
+
+    fn set_link(&self, a: NodeId, b: NodeId, state: LinkState) -> LinkControl {
+        let proxies = self.proxies.lock().expect("not poisoned");
+        for between in [(a, b), (b, a)] {
+            if let Some(proxy) = proxies.get(&between) {
+                proxy.set(match state {
+                    LinkState::Broken => Passage::Nothing,
+                    LinkState::Whole => Passage::Both,
+                });
+            }
+        }
+        LinkControl::Done
+    }
+}
+
+/// Every tenth datagram meets with something.
+#[test]
+fn quic_conforms_though_datagrams_are_mangled() {
+    let (clock, patience) = (Clock::Real, Duration::from_secs(30));
+    // Each end of the two streams holds as much as one of TCP.
+    let kit = TransportKit {
+        nodes: NODES,
+        clock,
+        patience,
+        held_bytes_max: 8 << 20,
+        ..TransportKit::default()
+    };
+    let (secure, done) = (mutual_tls(), Arc::default());
+    let mangling = Mangling { lost: 3, doubled: 3, late: 3, damaged: 1 };
+    let report = kit.check(|| Datagrams::new(&secure, mangling, &done));
+    let report = report.unwrap_or_else(|violation| panic!("{violation}"));
+    let done = *done.lock().expect("not poisoned");
+    println!("{report}\n{done:?}");
+    assert!(report.delivered > 1000 && report.links_broken == 3, "{report}");
+    assert!(done.lost.min(done.doubled).min(done.late).min(done.damaged) > 20, "{done:?}");
 }

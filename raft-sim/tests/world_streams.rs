@@ -62,7 +62,7 @@ fn start_server(sim: &mut Sim, server: HostId, reads: bool, seen: &Arc<Mutex<See
     sim.start(server, |process| async move {
         let sockets = process.sockets();
         let mut listener = sockets.bind(&"server:1".into()).await.unwrap();
-        let mut stream = listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
         if !reads {
             std::future::pending::<()>().await;
         }

@@ -39,7 +39,7 @@ impl Backoff {
     }
 }
 
-/// How connections are secured. All nodes and clients of a cluster have to agree.
+/// How the byte streams of a [`Carrier`](crate::Carrier) are secured.
 #[derive(Clone, Debug)]
 pub enum Security {
     /// Not at all: whoever reaches the port can pretend to be a node, and reads and alters what is on its way.
@@ -49,10 +49,10 @@ pub enum Security {
     MutualTls(Tls),
 }
 
-/// The configuration of a [`TcpTransport`](crate::TcpTransport).
+/// The configuration of a [`NetTransport`](crate::NetTransport).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct TcpConfig {
+pub struct NetConfig {
     /// The cluster; others are refused.
     pub cluster: ClusterId,
     /// This node.
@@ -61,9 +61,6 @@ pub struct TcpConfig {
     pub incarnation: Incarnation,
     /// Where to listen, for peers and clients.
     pub listen: Address,
-    /// How connections are secured, with peers and clients. With TLS, the certificate has to be this node's.
-    /// Default [`Security::Plaintext`].
-    pub security: Security,
     /// For the jitter of dialling.
     pub seed: u64,
     /// The longest payload of a frame. Default 16 MiB. The same on all nodes, and on clients.
@@ -79,7 +76,7 @@ pub struct TcpConfig {
     pub inbox_bytes_max: u64,
     /// How many clients may be connected. Default 10,000.
     pub clients_max: usize,
-    /// How many connections may be in their handshake. Default 256.
+    /// How many connections may be in their handshake; the oldest gives way to a newer one. Default 256.
     pub handshakes_max: usize,
     /// How many requests of one client may be in flight before it is not read any more. Default 1024.
     pub requests_max: usize,
@@ -112,7 +109,7 @@ const CLIENT_LIVENESS: Liveness = Liveness {
     stall_max: Duration::from_secs(10),
 };
 
-impl TcpConfig {
+impl NetConfig {
     /// The defaults for a node. `seed` may be anything that differs between nodes.
     pub fn new(
         cluster: ClusterId,
@@ -126,7 +123,6 @@ impl TcpConfig {
             node,
             incarnation,
             listen,
-            security: Security::Plaintext,
             seed,
             frame_bytes_max: FRAME_BYTES_MAX,
             peer_messages_max: 65_536,
@@ -152,12 +148,10 @@ impl TcpConfig {
     }
 }
 
-/// The configuration of a [`TcpCaller`](crate::TcpCaller).
+/// The configuration of a [`NetCaller`](crate::NetCaller).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallerConfig {
-    /// How connections are secured. Default [`Security::Plaintext`].
-    pub security: Security,
     /// For the jitter of dialling.
     pub seed: u64,
     /// The longest payload of a frame. Default 16 MiB. The same on the nodes.
@@ -186,7 +180,6 @@ impl CallerConfig {
     /// The defaults.
     pub fn new(seed: u64) -> Self {
         Self {
-            security: Security::Plaintext,
             seed,
             frame_bytes_max: FRAME_BYTES_MAX,
             connections: 1,

@@ -70,7 +70,7 @@ counters! {
     refused_no_hello,
     /// Handshakes that did not end in time.
     handshakes_late,
-    /// Connections closed because too many were in their handshake.
+    /// Connections closed in their handshake because too many newer ones were in theirs.
     handshakes_full,
     /// Handshakes in which a peer refused this node.
     refused_by_peer,

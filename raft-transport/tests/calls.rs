@@ -10,7 +10,9 @@ use bytes::Bytes;
 use common::*;
 use raft_core::{Address, BoxFuture, CallError, Caller, Service};
 use raft_transport::codec::FrameKind;
-use raft_transport::{CallerConfig, MemoryNetwork, Network, Stream, TcpCaller, TcpTransport};
+use raft_transport::{
+    CallerConfig, Carrier, MemoryNetwork, NetCaller, NetTransport, Network, Stream,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
@@ -44,8 +46,8 @@ impl Service for Gated {
 
 struct Setup {
     network: Arc<dyn Network>,
-    node: TcpTransport,
-    caller: Arc<TcpCaller>,
+    node: NetTransport,
+    caller: Arc<NetCaller>,
 }
 
 fn caller_config() -> CallerConfig {
@@ -60,7 +62,7 @@ async fn setup(service: Arc<dyn Service>) -> Setup {
 
 async fn setup_with(
     service: Arc<dyn Service>,
-    server: impl FnOnce(&mut raft_transport::TcpConfig),
+    server: impl FnOnce(&mut raft_transport::NetConfig),
     client: impl FnOnce(&mut CallerConfig),
 ) -> Setup {
     let network: Arc<dyn Network> = Arc::new(MemoryNetwork::default());
@@ -69,7 +71,7 @@ async fn setup_with(
     client(&mut calling);
     let node = start(&network, &Book::default(), config).await;
     node.serve(service);
-    let caller = Arc::new(TcpCaller::new(calling, Arc::clone(&network)));
+    let caller = Arc::new(NetCaller::new(calling, Carrier::plaintext(Arc::clone(&network))));
     Setup { network, node, caller }
 }
 
@@ -82,7 +84,7 @@ fn body(bytes: usize) -> Bytes {
 }
 
 /// Begins a call and lets it get as far as it gets.
-async fn begin(caller: &Arc<TcpCaller>, request: Bytes) -> JoinHandle<Result<Bytes, CallError>> {
+async fn begin(caller: &Arc<NetCaller>, request: Bytes) -> JoinHandle<Result<Bytes, CallError>> {
     let caller = Arc::clone(caller);
     let call = tokio::spawn(async move { caller.call(&node(), request).await });
     sleep(Duration::from_millis(1)).await;
@@ -169,7 +171,8 @@ async fn a_reply_that_fits_no_frame_is_an_error_and_not_silence() {
 #[tokio::test(start_paused = true)]
 async fn a_call_without_a_server_is_not_sent_and_fails_at_once_for_a_while() {
     let network: Arc<dyn Network> = Arc::new(MemoryNetwork::default());
-    let caller = Arc::new(TcpCaller::new(caller_config(), Arc::clone(&network)));
+    let caller =
+        Arc::new(NetCaller::new(caller_config(), Carrier::plaintext(Arc::clone(&network))));
     not_sent(soon(caller.call(&node(), body(1))).await);
     let server = start(&network, &Book::default(), config(1, "node")).await;
     server.serve(Arc::new(Echo));
@@ -182,7 +185,7 @@ async fn a_call_without_a_server_is_not_sent_and_fails_at_once_for_a_while() {
 async fn a_node_without_a_service_refuses_clients() {
     let network: Arc<dyn Network> = Arc::new(MemoryNetwork::default());
     let server = start(&network, &Book::default(), config(1, "node")).await;
-    let caller = TcpCaller::new(caller_config(), network);
+    let caller = NetCaller::new(caller_config(), Carrier::plaintext(network));
     let reason = not_sent(soon(caller.call(&node(), body(1))).await);
     assert!(reason.contains("no requests are answered here"), "{reason}");
     assert_eq!(server.counters().refused_client, 1);
@@ -194,9 +197,10 @@ async fn stuck() -> (Raw<Box<dyn Stream>>, Vec<JoinHandle<Result<Bytes, CallErro
     // A thousand bytes fit the buffer of the network: all of the second request, a part of the third.
     let network: Arc<dyn Network> = Arc::new(MemoryNetwork::new(1000));
     let mut listener = network.bind(&node()).await.unwrap();
-    let caller = Arc::new(TcpCaller::new(caller_config(), Arc::clone(&network)));
+    let caller =
+        Arc::new(NetCaller::new(caller_config(), Carrier::plaintext(Arc::clone(&network))));
     let mut calls = vec![begin(&caller, body(100)).await];
-    let mut raw = Raw::new(listener.accept().await.unwrap());
+    let mut raw = Raw::new(listener.accept().await.unwrap().0);
     assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Hello);
     raw.say(&frame(FrameKind::Welcome, &[&[1, 0][..], &[0; 24]].concat())).await;
     assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Request);
@@ -238,9 +242,9 @@ async fn when_the_handshake_is_late_nothing_was_sent() {
     let mut listener = network.bind(&node()).await.unwrap();
     let mut config = caller_config();
     config.handshake_max = Duration::from_millis(500);
-    let caller = Arc::new(TcpCaller::new(config, Arc::clone(&network)));
+    let caller = Arc::new(NetCaller::new(config, Carrier::plaintext(Arc::clone(&network))));
     let call = begin(&caller, body(100)).await;
-    let raw = Raw::new(listener.accept().await.unwrap());
+    let raw = Raw::new(listener.accept().await.unwrap().0);
     let reason = not_sent(soon(call).await.unwrap());
     assert!(reason.contains("in time"), "{reason}");
     drop(raw);
@@ -281,14 +285,14 @@ async fn calls_in_flight_are_bounded_in_number_and_bytes() {
 #[tokio::test(start_paused = true)]
 async fn a_server_bounds_what_one_client_has_in_flight() {
     let gated = Gated::new();
-    let limit = |c: &mut raft_transport::TcpConfig| c.requests_max = 10;
+    let limit = |c: &mut raft_transport::NetConfig| c.requests_max = 10;
     let Setup { network, caller, node: _server } = setup_with(gated.clone(), limit, |_| {}).await;
     let mut calls = Vec::new();
     for _ in 0..25 {
         calls.push(begin(&caller, body(1)).await);
     }
     assert_eq!(gated.begun(), 10);
-    let other = Arc::new(TcpCaller::new(caller_config(), network));
+    let other = Arc::new(NetCaller::new(caller_config(), Carrier::plaintext(network)));
     let undisturbed = begin(&other, body(1)).await;
     assert_eq!(gated.begun(), 11);
     gated.gate.add_permits(26);
@@ -302,7 +306,7 @@ async fn a_server_bounds_what_one_client_has_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_server_bounds_the_bytes_of_one_client() {
     let gated = Gated::new();
-    let limit = |c: &mut raft_transport::TcpConfig| c.request_bytes_max = 10_000;
+    let limit = |c: &mut raft_transport::NetConfig| c.request_bytes_max = 10_000;
     let Setup { caller, node: _server, .. } = setup_with(gated.clone(), limit, |_| {}).await;
     let mut calls = Vec::new();
     for _ in 0..8 {
@@ -342,7 +346,7 @@ async fn two_hundred_idle_clients_stay_connected_and_disturb_nobody() {
     for _ in 0..200 {
         let mut config = caller_config();
         config.unused_max = Duration::from_secs(3600);
-        let caller = TcpCaller::new(config, Arc::clone(&network));
+        let caller = NetCaller::new(config, Carrier::plaintext(Arc::clone(&network)));
         soon(caller.call(&node(), body(1))).await.unwrap();
         callers.push(caller);
     }
@@ -367,13 +371,13 @@ async fn a_connection_that_is_not_used_is_closed_and_made_again() {
 
 #[tokio::test(start_paused = true)]
 async fn clients_and_addresses_are_bounded() {
-    let limit = |c: &mut raft_transport::TcpConfig| c.clients_max = 1;
+    let limit = |c: &mut raft_transport::NetConfig| c.clients_max = 1;
     let few = |c: &mut CallerConfig| c.addresses_max = 1;
     let Setup { network, caller, node: _server } = setup_with(Arc::new(Echo), limit, few).await;
     soon(caller.call(&node(), body(1))).await.unwrap();
     let reason = not_sent(soon(caller.call(&Address::from("elsewhere"), body(1))).await);
     assert!(reason.contains("too many addresses"), "{reason}");
-    let other = TcpCaller::new(caller_config(), network);
+    let other = NetCaller::new(caller_config(), Carrier::plaintext(network));
     let reason = not_sent(soon(other.call(&node(), body(1))).await);
     assert!(reason.contains("too many clients"), "{reason}");
     soon(caller.call(&node(), body(1))).await.unwrap();

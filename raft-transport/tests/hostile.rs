@@ -13,7 +13,8 @@ use raft_transport::codec::{
     Claim, FrameKind, HEADER_BYTES, Hello, Intent, Protocols, Refusal, encode_envelope,
 };
 use raft_transport::{
-    CallerConfig, Counters, Network, Stream, TcpCaller, TcpConfig, TcpTransport, TokioNetwork,
+    CallerConfig, Carrier, Counters, NetCaller, NetConfig, NetTransport, Network, Stream,
+    TokioNetwork,
 };
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -21,9 +22,9 @@ const LOOPBACK: &str = "127.0.0.1:0";
 /// Node 2 of a cluster, with node 1 and a client as its good company.
 struct Setup {
     network: Arc<dyn Network>,
-    good_peer: TcpTransport,
-    node: TcpTransport,
-    client: TcpCaller,
+    good_peer: NetTransport,
+    node: NetTransport,
+    client: NetCaller,
     term: u64,
 }
 
@@ -32,7 +33,7 @@ impl Setup {
         Self::with(|_| {}).await
     }
 
-    async fn with(change: impl FnOnce(&mut TcpConfig)) -> Self {
+    async fn with(change: impl FnOnce(&mut NetConfig)) -> Self {
         let (network, book): (Arc<dyn Network>, _) = (Arc::new(TokioNetwork), Book::default());
         let mut config_two = config(2, LOOPBACK);
         change(&mut config_two);
@@ -41,7 +42,7 @@ impl Setup {
         let good_peer = start(&network, &book, config(1, LOOPBACK)).await;
         // A third one, which is dialled nowhere: its part is played by the test.
         book.set(0, &Address::from("127.0.0.1:1"));
-        let client = TcpCaller::new(CallerConfig::new(1), Arc::clone(&network));
+        let client = NetCaller::new(CallerConfig::new(1), Carrier::plaintext(Arc::clone(&network)));
         let mut setup = Self { network, good_peer, node, client, term: 0 };
         setup.undisturbed().await;
         setup
@@ -249,7 +250,7 @@ async fn wrong_versions_clusters_and_nodes() {
 
 #[tokio::test]
 async fn slow_handshakes_are_ended_and_bounded() {
-    let change = |config: &mut TcpConfig| {
+    let change = |config: &mut NetConfig| {
         config.handshake_max = Duration::from_secs(1);
         config.handshakes_max = 5;
     };
@@ -261,9 +262,11 @@ async fn slow_handshakes_are_ended_and_bounded() {
         raw.say(&client_hello()[..1]).await;
         slow.push(raw);
     }
-    // No place is left for this one; it may be closed before it says a word.
-    setup.dial().await.closed().await;
-    assert!(setup.node.counters().handshakes_full >= 1);
+    // Whoever comes now gets the place of the one that came first.
+    slow.push(setup.dial().await);
+    slow.remove(0).closed().await;
+    assert_eq!(setup.node.counters().handshakes_full, 1);
+    assert_eq!(setup.node.counters().handshakes_late, 0);
     setup.undisturbed().await;
     for mut raw in slow {
         raw.closed().await;
@@ -292,4 +295,26 @@ async fn a_client_that_goes_while_it_is_answered() {
         }
     })
     .await;
+}
+
+/// Hundreds of connections at a time that say nothing: no more of them are held than are allowed, and whoever is honest
+/// gets in among them.
+#[tokio::test]
+async fn a_storm_of_handshakes() {
+    let mut setup = Setup::with(|config| config.handshakes_max = 16).await;
+    let mut stalled = Vec::new();
+    for round in 1..=5 {
+        for _ in 0..100 {
+            stalled.push(setup.dial().await);
+        }
+        until(&setup.node, |counters| counters.handshakes_full >= 100 * round - 16).await;
+        let client =
+            NetCaller::new(CallerConfig::new(1), Carrier::plaintext(Arc::clone(&setup.network)));
+        let reply = client.call(setup.node.address(), Bytes::from("let me in"));
+        assert_eq!(soon(reply).await, Ok(Bytes::from("let me in")));
+        setup.undisturbed().await;
+    }
+    for mut raw in stalled {
+        raw.closed().await;
+    }
 }

@@ -13,7 +13,7 @@ async fn the_loopback_device_is_reached_by_address_and_by_name() {
         let mut listener = LoopbackNetwork.bind(&Address(format!("{host}:0"))).await.unwrap();
         let address = listener.address().clone();
         let mut dialled = soon(LoopbackNetwork.connect(&address)).await.unwrap();
-        let mut accepted = soon(listener.accept()).await.unwrap();
+        let (mut accepted, _) = soon(listener.accept()).await.unwrap();
         dialled.write_all(b"hello").await.unwrap();
         let mut heard = [0; 5];
         soon(accepted.read_exact(&mut heard)).await.unwrap();

@@ -344,9 +344,9 @@ async fn a_wiped_node_is_refused() {
     let mut wiped = config(1, "one");
     wiped.incarnation = raft_core::Incarnation(1000);
     let one = start(&network, &book, wiped).await;
-    let two = raft_transport::TcpTransport::bind(
+    let two = raft_transport::NetTransport::bind(
         config(2, "two"),
-        Arc::clone(&network),
+        raft_transport::Carrier::plaintext(Arc::clone(&network)),
         Arc::new(Strict(book.clone())),
     )
     .await
@@ -384,7 +384,7 @@ impl raft_transport::Listener for FailingListener {
     }
     fn accept(
         &mut self,
-    ) -> raft_core::BoxFuture<'_, std::io::Result<Box<dyn raft_transport::Stream>>> {
+    ) -> raft_core::BoxFuture<'_, std::io::Result<(Box<dyn raft_transport::Stream>, Address)>> {
         self.1 += 1;
         match self.1 {
             // Twenty-four: too many open files.

@@ -25,7 +25,7 @@ use kv::rpc::CallsConfig;
 use kv::{Appended, Versioned};
 use raft_core::{Address, Caller, GroupId};
 use raft_transport::{
-    CallerConfig, CredentialFiles, Credentials, GroupCaller, Security, TcpCaller, Tls,
+    CallerConfig, Carrier, CredentialFiles, Credentials, GroupCaller, NetCaller, Security, Tls,
     TokioNetwork, group_address,
 };
 use tokio::sync::watch;
@@ -64,9 +64,20 @@ struct Args {
     tls_cert: Option<PathBuf>,
     #[arg(long, env = "SHARDKV_TLS_KEY")]
     tls_key: Option<PathBuf>,
+    /// `tcp` or `quic`, which has to have them.
+    #[arg(long, env = "SHARDKV_TRANSPORT", default_value = "tcp")]
+    transport: String,
 }
 
 impl Args {
+    fn carrier(&self) -> Result<Carrier, Box<dyn std::error::Error>> {
+        match (self.transport.as_str(), self.security()?) {
+            ("quic", Security::MutualTls(tls)) => Ok(Carrier::Quic(tls)),
+            ("quic", Security::Plaintext) => Err("QUIC is never without TLS".into()),
+            (_, security) => Ok(Carrier::Streams { network: Arc::new(TokioNetwork), security }),
+        }
+    }
+
     fn security(&self) -> Result<Security, Box<dyn std::error::Error>> {
         let (Some(authority), Some(certificate), Some(key)) =
             (self.tls_ca.clone(), self.tls_cert.clone(), self.tls_key.clone())
@@ -88,10 +99,8 @@ enum Clerk {
 }
 
 impl Clerk {
-    fn new(args: &Args, seed: u64, security: &Security) -> Self {
-        let mut config = CallerConfig::new(seed);
-        config.security = security.clone();
-        let caller = TcpCaller::new(config, Arc::new(TokioNetwork));
+    fn new(args: &Args, seed: u64, carrier: &Carrier) -> Self {
+        let caller = NetCaller::new(CallerConfig::new(seed), carrier.clone());
         let caller: Arc<dyn Caller> = Arc::new(GroupCaller::new(Arc::new(caller)));
         let deadline = Duration::from_millis(args.timeout_ms);
         let endpoints = args.endpoints.iter().map(|at| Address::from(at.as_str()));
@@ -140,8 +149,8 @@ const APPENDS_PER_READ: u64 = 8;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let security = match args.security() {
-        Ok(security) => security,
+    let carrier = match args.carrier() {
+        Ok(carrier) => carrier,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
@@ -155,7 +164,7 @@ async fn main() -> ExitCode {
     let mut lanes = JoinSet::new();
     for number in 0..args.clerks {
         let seed = args.seed.wrapping_mul(1000).wrapping_add(number);
-        let clerk = Clerk::new(&args, seed, &security);
+        let clerk = Clerk::new(&args, seed, &carrier);
         for lane in 0..args.lanes {
             lanes.spawn(run(clerk.clone(), args.clone(), number, lane, ended.clone()));
         }

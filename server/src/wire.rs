@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use raft_core::Caller;
 use raft_transport::{
-    CallerConfig, CredentialFiles, Credentials, GroupCaller, LoopbackNetwork, Network, TcpCaller,
-    Tls, TokioNetwork,
+    CallerConfig, Carrier, CredentialFiles, Credentials, GroupCaller, LoopbackNetwork, NetCaller,
+    Network, Tls, TokioNetwork,
 };
 
 use crate::client::entropy;
 use crate::config::{Exposure, Security};
 use crate::exit::Failure;
 
-/// A network, and how connections over it are secured. Clones are the same.
+/// What carries connections, and what they are secured by. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    pub(crate) network: Arc<dyn Network>,
-    pub(crate) security: raft_transport::Security,
-    files: Option<CredentialFiles>,
+    pub(crate) carrier: Carrier,
+    secured: Option<(Tls, CredentialFiles)>,
 }
 
 /// What has come of a wish to read the certificates again.
@@ -31,22 +30,29 @@ pub(crate) enum Reloaded {
 impl Wire {
     /// Reads the certificates, if there are any. Blocks for as long as their disk does.
     pub(crate) fn open(security: Security) -> Result<Self, Failure> {
-        let plaintext = raft_transport::Security::Plaintext;
-        let files = match security {
+        match security {
             // The address was looked at before; this is so that no name, and no hint of a node, leads away.
             Security::Plaintext(Exposure::LoopbackOnly) => {
-                let network = Arc::new(LoopbackNetwork);
-                return Ok(Self { network, security: plaintext, files: None });
+                Ok(Self::plaintext(Arc::new(LoopbackNetwork)))
             }
             Security::Plaintext(Exposure::AnyoneCanReadAndWrite) => {
-                let network = Arc::new(TokioNetwork);
-                return Ok(Self { network, security: plaintext, files: None });
+                Ok(Self::plaintext(Arc::new(TokioNetwork)))
             }
-            Security::MutualTls(files) => files,
-        };
+            Security::MutualTls(files) => Self::secured(files, |tls| Carrier::Streams {
+                network: Arc::new(TokioNetwork),
+                security: raft_transport::Security::MutualTls(tls),
+            }),
+            Security::Quic(files) => Self::secured(files, Carrier::Quic),
+        }
+    }
+
+    fn secured(files: CredentialFiles, over: impl FnOnce(Tls) -> Carrier) -> Result<Self, Failure> {
         let tls = Tls::new(&read(&files)?).map_err(|error| Failure::refused(error.to_string()))?;
-        let security = raft_transport::Security::MutualTls(tls);
-        Ok(Self { network: Arc::new(TokioNetwork), security, files: Some(files) })
+        Ok(Self { carrier: over(tls.clone()), secured: Some((tls, files)) })
+    }
+
+    fn plaintext(network: Arc<dyn Network>) -> Self {
+        Self { carrier: Carrier::plaintext(network), secured: None }
     }
 
     /// Reads the certificates again, for connections from now on; if they are no good, those from before stay.
@@ -58,10 +64,7 @@ impl Wire {
     }
 
     fn reload_now(&self) -> Result<Reloaded, Failure> {
-        let (raft_transport::Security::MutualTls(tls), Some(files)) = (&self.security, &self.files)
-        else {
-            return Ok(Reloaded::Plaintext);
-        };
+        let Some((tls, files)) = &self.secured else { return Ok(Reloaded::Plaintext) };
         let reloaded = tls.reload(&read(files)?);
         reloaded.map_err(|error| Failure::refused(error.to_string()))?;
         Ok(Reloaded::Renewed)
@@ -69,9 +72,7 @@ impl Wire {
 
     /// A client's end, which knows the addresses of groups. Within a runtime only.
     pub(crate) fn caller(&self) -> Arc<dyn Caller> {
-        let mut config = CallerConfig::new(entropy());
-        config.security = self.security.clone();
-        let caller = TcpCaller::new(config, Arc::clone(&self.network));
+        let caller = NetCaller::new(CallerConfig::new(entropy()), self.carrier.clone());
         Arc::new(GroupCaller::new(Arc::new(caller)))
     }
 }
@@ -96,7 +97,8 @@ mod tests {
     async fn plaintext_goes_nowhere_else_unless_it_is_asked_to() {
         let bound = |exposure| {
             let wire = Wire::open(Security::Plaintext(exposure)).expect("nothing to read");
-            async move { wire.network.bind(&Address::from("0.0.0.0:0")).await.err() }
+            let Carrier::Streams { network, .. } = wire.carrier else { panic!("not TCP") };
+            async move { network.bind(&Address::from("0.0.0.0:0")).await.err() }
         };
         let refused = bound(Exposure::LoopbackOnly).await.map(|error| error.kind());
         assert_eq!(refused, Some(std::io::ErrorKind::PermissionDenied));

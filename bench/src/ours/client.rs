@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kv::{Clerk, ClerkConfig};
 use raft_core::Address;
-use raft_transport::{CallerConfig, TcpCaller, TokioNetwork};
+use raft_transport::{CallerConfig, Carrier, NetCaller, TokioNetwork};
 
 use crate::load::Put;
 
@@ -27,7 +27,8 @@ fn configured(endpoints: &[SocketAddr], mut config: ClerkConfig) -> Clerk {
     // Clients differ by their ports; the first endpoint is enough to tell probes apart.
     let seed = endpoints.first().map_or(0, |endpoint| u64::from(endpoint.port()));
     config.seed = seed;
-    let caller = TcpCaller::new(CallerConfig::new(seed), Arc::new(TokioNetwork));
+    let caller =
+        NetCaller::new(CallerConfig::new(seed), Carrier::plaintext(Arc::new(TokioNetwork)));
     let endpoints = endpoints.iter().map(|endpoint| Address::from(endpoint.to_string()));
     Clerk::new(Arc::new(caller), endpoints, config)
 }

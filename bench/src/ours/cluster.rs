@@ -136,7 +136,7 @@ impl Cluster {
 }
 
 /// The server's binary: built in release mode, it lies beside the bench itself.
-fn program() -> Result<PathBuf, Missing> {
+pub(crate) fn program() -> Result<PathBuf, Missing> {
     let program = std::env::current_exe()?.with_file_name("shardkv");
     match program.is_file() {
         true => Ok(program),

@@ -6,4 +6,5 @@ pub(crate) mod core;
 pub(crate) mod driver;
 pub(crate) mod memory;
 pub(crate) mod sharded;
+pub(crate) mod transports;
 pub(crate) mod wal;

@@ -8,6 +8,7 @@ mod idle;
 mod latency;
 mod memory;
 mod sharded;
+mod transports;
 pub(crate) mod wal;
 
 use crate::suite::Suite;
@@ -24,5 +25,8 @@ pub(crate) fn all() -> Vec<Box<dyn Suite>> {
         Box::new(memory::Memory),
         Box::new(sharded::Sharded),
         Box::new(idle::Idle),
+        Box::new(transports::Transports),
+        Box::new(transports::Held),
+        Box::new(transports::Snapshot),
     ]
 }

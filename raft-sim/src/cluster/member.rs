@@ -8,7 +8,7 @@ use raft_core::{
     Address, ClusterId, GroupId, Incarnation, Membership, NodeId, Service, StateMachine, Transport,
 };
 use raft_storage::{Identity, Wal};
-use raft_transport::{TcpConfig, TcpTransport};
+use raft_transport::{Carrier, NetConfig, NetTransport};
 use tokio::sync::Notify;
 
 use super::config::{ClusterConfig, Wire};
@@ -198,7 +198,7 @@ async fn replicas<S: StateMachine>(
     Ok(groups)
 }
 
-type Connected = (Arc<dyn Transport>, Option<Arc<TcpTransport>>);
+type Connected = (Arc<dyn Transport>, Option<Arc<NetTransport>>);
 
 async fn connect<S: StateMachine>(
     member: &Member<S>,
@@ -212,9 +212,9 @@ async fn connect<S: StateMachine>(
             let nodes = parts.nodes.clone();
             let at = nodes.get(&id).cloned().ok_or("a node of another fleet")?;
             let peers = move |node: NodeId| nodes.get(&node).cloned();
-            let tcp = TcpConfig::new(CLUSTER, id, member.incarnation, at, process.seed());
+            let tcp = NetConfig::new(CLUSTER, id, member.incarnation, at, process.seed());
             let sockets = Arc::new(process.sockets());
-            let tcp = TcpTransport::bind(tcp, sockets, Arc::new(peers)).await;
+            let tcp = NetTransport::bind(tcp, Carrier::plaintext(sockets), Arc::new(peers)).await;
             let tcp = Arc::new(tcp.map_err(|error| error.to_string())?);
             let shared = Shared(Arc::clone(&tcp));
             Ok((Arc::new(watch.transport(id, fate, shared)), Some(tcp)))
@@ -227,7 +227,7 @@ pub fn address_of(node: NodeId) -> Address {
     Address(format!("n{}:1", node.0))
 }
 
-struct Shared(Arc<TcpTransport>);
+struct Shared(Arc<NetTransport>);
 
 impl Transport for Shared {
     fn send(&self, messages: &mut Vec<raft_core::Envelope>) {

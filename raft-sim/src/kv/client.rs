@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kv::Clerk;
 use raft_core::{Address, Caller};
-use raft_transport::{CallerConfig, TcpCaller};
+use raft_transport::{CallerConfig, Carrier, NetCaller};
 
 use super::calls::Calls;
 use super::clerk::SimClerk;
@@ -39,7 +39,7 @@ pub(crate) fn caller(process: &Process, wire: Wire) -> Arc<dyn Caller> {
         Wire::Messages => Arc::new(process.caller()),
         Wire::Streams => {
             let config = CallerConfig::new(process.seed());
-            Arc::new(TcpCaller::new(config, Arc::new(process.sockets())))
+            Arc::new(NetCaller::new(config, Carrier::plaintext(Arc::new(process.sockets()))))
         }
     }
 }

@@ -197,8 +197,8 @@ fn send(net: &SimNet, port: &Port, to: HostId, stream: StreamId, segment: Segmen
     net.send(port, to, Kind::Segment, bytes, Content::Segment { stream, segment });
 }
 
-/// The byte streams of one process: what [`TcpTransport`](raft_transport::TcpTransport) and
-/// [`TcpCaller`](raft_transport::TcpCaller) run on.
+/// The byte streams of one process: what [`NetTransport`](raft_transport::NetTransport) and
+/// [`NetCaller`](raft_transport::NetCaller) run on.
 #[derive(Clone)]
 pub struct SimSockets {
     net: SimNet,
@@ -260,10 +260,11 @@ impl Listener for Listening {
         &self.address
     }
 
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, Address)>> {
         Box::pin(async move {
             let stream = self.streams.recv().await.ok_or(io::ErrorKind::NotConnected)?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            let from = Address(format!("host {}", lock(&stream.end).peer.0));
+            Ok((Box::new(stream) as Box<dyn Stream>, from))
         })
     }
 }

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{BufMut, Bytes};
 use raft_core::{Address, CallError};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::codec::{Claim, Frame, FrameKind, Reader};
-use crate::tcp::link::{Gate, Link, LinkError};
-use crate::tcp::{HandshakeError, counted, introduce};
-use crate::tls::stream;
+use crate::handshake::{Dialling, HandshakeError};
+use crate::link::{Gate, Link, LinkError};
 
 /// One connection, or what is left of it between two.
 pub(super) struct Line {
@@ -258,19 +257,14 @@ async fn run(shared: Arc<Shared>, line: Arc<Line>) {
 
 async fn connect(shared: &Shared, address: &Address) -> Result<Link, HandshakeError> {
     let config = &shared.config;
-    let connecting = timeout(config.dial_max, shared.network.connect(address)).await;
-    let stream = connecting.map_err(|_| HandshakeError::Late)?.map_err(HandshakeError::Connect)?;
-    let introducing = async {
-        // A node of the cluster is at the other end, and any node will do: clients know addresses, not nodes.
-        let secured =
-            stream::connect(&config.security, stream).await.map_err(counted(&shared.tally))?;
-        let mut link = Link::new(secured.stream, config.liveness, Arc::clone(&shared.tally));
-        introduce(&mut link, Claim::Client).await?;
-        Ok(link)
+    let dialling = Dialling {
+        dialler: &shared.dialler,
+        dial_max: config.dial_max,
+        handshake_max: config.handshake_max,
+        liveness: config.liveness,
+        tally: &shared.tally,
     };
-    let introduced: Result<_, HandshakeError> =
-        timeout(config.handshake_max, introducing).await.map_err(|_| HandshakeError::Late)?;
-    let mut link = introduced?;
+    let mut link = dialling.dial(address, Claim::Client).await?.link;
     link.established(config.frame_bytes_max, config.liveness);
     Ok(link)
 }

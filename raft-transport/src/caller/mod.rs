@@ -1,4 +1,4 @@
-//! Calls to services over byte streams.
+//! Calls to services over a network.
 //!
 //! A few connections for each address, one by default, shared by all calls, which are written as they come
 //! and answered in any order. A connection is made when it is needed and closed when it was not for long.
@@ -18,26 +18,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use raft_core::{Address, BoxFuture, CallError, Caller};
 
+use crate::carrier::{Carrier, Dialler};
 use crate::complaints::Complaints;
 use crate::config::CallerConfig;
 use crate::counters::{Counters, Tally};
-use crate::network::Network;
+use crate::endpoint::NUMBER_BYTES;
 use crate::tasks::Tasks;
-use crate::tcp::NUMBER_BYTES;
 use line::Line;
 
-/// Calls services of [`TcpTransport`](crate::TcpTransport)s by address.
+/// Calls services of [`NetTransport`](crate::NetTransport)s by address.
 ///
 /// A call fails at once when its address could not be connected to a moment ago, when too many calls are in
 /// flight, or when the request does not fit a frame: it is `NotSent` then. When the connection is lost, calls
 /// that were not written are `NotSent`, all others `Unknown`. To be used within one tokio runtime.
-pub struct TcpCaller {
+pub struct NetCaller {
     shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
     config: CallerConfig,
-    network: Arc<dyn Network>,
+    dialler: Dialler,
     places: Mutex<BTreeMap<Address, Arc<Place>>>,
     tasks: Tasks,
     tally: Arc<Tally>,
@@ -50,12 +50,12 @@ struct Place {
     turn: AtomicUsize,
 }
 
-impl TcpCaller {
+impl NetCaller {
     /// To be called within a tokio runtime, where its tasks run.
-    pub fn new(config: CallerConfig, network: Arc<dyn Network>) -> Self {
+    pub fn new(config: CallerConfig, carrier: Carrier) -> Self {
         let shared = Shared {
+            dialler: carrier.dialler(config.liveness.silence_max),
             config,
-            network,
             places: Mutex::default(),
             tasks: Tasks::new(),
             tally: Arc::default(),
@@ -82,16 +82,17 @@ impl TcpCaller {
         for line in places.values().flat_map(|place| &place.lines) {
             line.fail("the caller was shut down");
         }
+        self.shared.dialler.close(self.shared.config.handshake_max).await;
     }
 }
 
-impl Drop for TcpCaller {
+impl Drop for NetCaller {
     fn drop(&mut self) {
         self.shared.tasks.abort();
     }
 }
 
-impl Caller for TcpCaller {
+impl Caller for NetCaller {
     fn call(&self, address: &Address, request: Bytes) -> BoxFuture<'_, Result<Bytes, CallError>> {
         let address = address.clone();
         Box::pin(async move {

@@ -72,10 +72,10 @@ impl Listener for Memory {
         &self.address
     }
 
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, Address)>> {
         Box::pin(async move {
             let stream = self.streams.recv().await.ok_or(io::ErrorKind::NotConnected)?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            Ok((Box::new(stream) as Box<dyn Stream>, Address::from("this process")))
         })
     }
 }

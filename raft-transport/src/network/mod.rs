@@ -34,6 +34,7 @@ pub trait Listener: Send + 'static {
     /// Where it listens: the address given to [`Network::bind`], with the port that was chosen.
     fn address(&self) -> &Address;
 
-    /// Waits for the next stream. Nothing is lost when the future is dropped before it is ready.
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>>;
+    /// Waits for the next stream; with it comes the address of its other end, for people to read. Nothing is
+    /// lost when the future is dropped before it is ready.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, Address)>>;
 }

@@ -69,8 +69,11 @@ impl Listener for Tcp {
         &self.address
     }
 
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
-        Box::pin(async move { Ok(prepared(self.listener.accept().await?.0)) })
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Stream>, Address)>> {
+        Box::pin(async move {
+            let (stream, from) = self.listener.accept().await?;
+            Ok((prepared(stream), Address(from.to_string())))
+        })
     }
 }
 

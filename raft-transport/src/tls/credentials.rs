@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use thiserror::Error;
 
 use super::verify::{AnyVerifier, NodeVerifier};
-use super::{CertificateFault, Subject, provider};
+use super::{CertificateFault, ResetKey, Subject, provider};
 
 /// No file of certificates is longer than this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -81,6 +81,7 @@ pub struct Credentials {
     pub(super) subject: Subject,
     pub(super) roots: Arc<RootCertStore>,
     pub(super) own: Arc<CertifiedKey>,
+    pub(super) reset_key: ResetKey,
 }
 
 impl Credentials {
@@ -113,11 +114,12 @@ impl Credentials {
             what: "private key",
             reason: error.to_string(),
         })?;
+        let reset_key = ResetKey::of(&key);
         let provider = provider();
         let subject = verified(&chain, &roots, &provider)?;
         let own = CertifiedKey::from_der(chain, key, &provider);
         let own = Arc::new(own.map_err(|error| CredentialsError::Key(error.to_string()))?);
-        Ok(Self { subject, roots, own })
+        Ok(Self { subject, roots, own, reset_key })
     }
 
     /// Whose they are.

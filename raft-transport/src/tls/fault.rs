@@ -132,6 +132,21 @@ pub(crate) enum TlsFault {
     Io(io::Error),
 }
 
+impl CertificateFault {
+    /// Whether a certificate, if one was shown, is of `expected`. Its cluster is known to be right.
+    pub(crate) fn unless_of(expected: NodeId, shown: Option<&Subject>) -> Result<(), TlsFault> {
+        let fault = match shown {
+            None => return Ok(()),
+            Some(Subject::Node { node, .. }) if *node == expected => return Ok(()),
+            Some(found @ Subject::Node { .. }) => {
+                Self::OtherNode { expected, found: found.clone() }
+            }
+            Some(found) => Self::NotOfANode { found: found.clone() },
+        };
+        Err(TlsFault::Certificate(fault))
+    }
+}
+
 /// The alerts that our own verifiers send, in words.
 fn told(alert: AlertDescription) -> String {
     match alert {

@@ -11,11 +11,13 @@
 //! 1. TLS 1.3 only, by aws-lc-rs, which is named and not looked up; no resumption and no early data, so that
 //!    each connection is judged anew.
 //! 2. Nobody is let in without a certificate that this cluster's authority has signed.
-//! 3. Everything here is free of sockets but [`stream`]; what a QUIC needs are [`Tls::server`] and
-//!    [`Tls::client`].
+//! 3. Everything here is free of sockets but [`stream`]; QUIC takes [`Tls::server_noting`] and
+//!    [`Tls::client_noting`].
 
 mod credentials;
 mod fault;
+mod note;
+mod reset;
 pub(crate) mod stream;
 mod subject;
 mod verify;
@@ -23,6 +25,8 @@ mod verify;
 pub use credentials::{CredentialFiles, Credentials, CredentialsError, read_private_key};
 pub use fault::CertificateFault;
 pub(crate) use fault::{TlsFault, fault_of};
+pub(crate) use note::Note;
+pub(crate) use reset::ResetKey;
 pub use subject::{ClientName, Subject, SubjectError};
 
 use std::fmt;
@@ -35,6 +39,10 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
 use thiserror::Error;
 use verify::{AnyVerifier, NodeVerifier};
+
+/// A name that TLS wants of whoever is dialled. Never sent, and never compared with anything: nodes are known by their
+/// certificates.
+pub(crate) const SERVER_NAME: &str = "node.invalid";
 
 /// What is spoken within TLS. Others that share our authority by mistake are told apart by it.
 const ALPN: &[u8] = b"raft";
@@ -51,6 +59,16 @@ pub struct Tls {
 struct Configs {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+    parts: Arc<Parts>,
+}
+
+/// What configurations are made of.
+struct Parts {
+    provider: Arc<CryptoProvider>,
+    own: Arc<SingleCertAndKey>,
+    node: NodeVerifier,
+    any: AnyVerifier,
+    reset_key: ResetKey,
 }
 
 /// Why something cannot be secured by these credentials.
@@ -110,6 +128,21 @@ impl Tls {
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         self.current().client
     }
+
+    /// For one connection of whoever is dialled; what is wrong with the other's certificate is noted.
+    pub(crate) fn server_noting(&self, note: &Note) -> Result<ServerConfig, TlsError> {
+        self.current().parts.server(note)
+    }
+
+    /// For one connection of whoever dials; what is wrong with the other's certificate is noted.
+    pub(crate) fn client_noting(&self, note: &Note) -> Result<ClientConfig, TlsError> {
+        self.current().parts.client(note)
+    }
+
+    /// By which forgotten connections of QUIC are reset.
+    pub(crate) fn reset_key(&self) -> ResetKey {
+        self.current().parts.reset_key.clone()
+    }
 }
 
 impl fmt::Debug for Tls {
@@ -123,31 +156,50 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn configs(credentials: &Credentials) -> Result<Configs, TlsError> {
-    let unusable = |error: rustls::Error| TlsError::Unusable(error.to_string());
     let (cluster, roots, provider) =
         (credentials.subject.cluster(), &credentials.roots, provider());
-    let own = Arc::new(SingleCertAndKey::from(Arc::clone(&credentials.own)));
-
-    let node = Arc::new(NodeVerifier::new(cluster, roots.clone(), &provider));
-    let mut client = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(unusable)?
-        .dangerous()
-        .with_custom_certificate_verifier(node)
-        .with_client_cert_resolver(own.clone());
-    client.alpn_protocols = vec![ALPN.to_vec()];
-    client.resumption = Resumption::disabled();
-    client.enable_sni = false;
-
     let any = AnyVerifier::new(cluster, roots.clone(), provider.clone());
-    let any = Arc::new(any.map_err(|error| TlsError::Unusable(error.to_string()))?);
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])
-        .map_err(unusable)?
-        .with_client_cert_verifier(any)
-        .with_cert_resolver(own);
-    server.alpn_protocols = vec![ALPN.to_vec()];
-    // Without a ticket there is nothing to resume by.
-    server.send_tls13_tickets = 0;
-    Ok(Configs { server: Arc::new(server), client: Arc::new(client) })
+    let parts = Parts {
+        own: Arc::new(SingleCertAndKey::from(Arc::clone(&credentials.own))),
+        node: NodeVerifier::new(cluster, roots.clone(), &provider),
+        any: any.map_err(|error| TlsError::Unusable(error.to_string()))?,
+        reset_key: credentials.reset_key.clone(),
+        provider,
+    };
+    // Nobody reads what these verifiers note: a stream's error has the reason itself.
+    let nobody = Note::default();
+    let (server, client) = (parts.server(&nobody)?, parts.client(&nobody)?);
+    Ok(Configs { server: Arc::new(server), client: Arc::new(client), parts: Arc::new(parts) })
+}
+
+impl Parts {
+    fn client(&self, note: &Note) -> Result<ClientConfig, TlsError> {
+        let mut client = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(unusable)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self.node.noting(note)))
+            .with_client_cert_resolver(self.own.clone());
+        client.alpn_protocols = vec![ALPN.to_vec()];
+        client.resumption = Resumption::disabled();
+        client.enable_sni = false;
+        Ok(client)
+    }
+
+    fn server(&self, note: &Note) -> Result<ServerConfig, TlsError> {
+        let mut server = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(unusable)?
+            .with_client_cert_verifier(Arc::new(self.any.noting(note)))
+            .with_cert_resolver(self.own.clone());
+        server.alpn_protocols = vec![ALPN.to_vec()];
+        // Without a ticket there is nothing to resume by, and nothing to say before the handshake is over.
+        server.send_tls13_tickets = 0;
+        server.max_early_data_size = 0;
+        Ok(server)
+    }
+}
+
+fn unusable(error: rustls::Error) -> TlsError {
+    TlsError::Unusable(error.to_string())
 }

@@ -8,27 +8,18 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::{CertificateFault, Subject, TlsFault, fault_of};
+use super::{CertificateFault, SERVER_NAME, Subject, TlsFault, fault_of};
+use crate::carrier::{Carried, Further};
 use crate::config::Security;
 use crate::network::Stream;
-
-/// Never sent, and never compared with anything: nodes are known by their certificates.
-const SERVER_NAME: &str = "node.invalid";
-
-/// A stream that is as secure as was asked for.
-pub(crate) struct Secured {
-    pub(crate) stream: Box<dyn Stream>,
-    /// Who is at its other end; `None` where there are no certificates.
-    pub(crate) subject: Option<Subject>,
-}
 
 /// Secures a stream to whoever was dialled: a node of the cluster. The caller sets the deadline.
 pub(crate) async fn connect(
     security: &Security,
     stream: Box<dyn Stream>,
-) -> Result<Secured, TlsFault> {
+) -> Result<Carried, TlsFault> {
     let Security::MutualTls(tls) = security else {
-        return Ok(Secured { stream, subject: None });
+        return Ok(Carried { stream, subject: None, further: Further::Nothing });
     };
     let name = ServerName::try_from(SERVER_NAME)
         .map_err(|error| TlsFault::Protocol(rustls::Error::General(error.to_string())))?;
@@ -41,21 +32,21 @@ pub(crate) async fn connect(
 pub(crate) async fn accept(
     security: &Security,
     stream: Box<dyn Stream>,
-) -> Result<Secured, TlsFault> {
+) -> Result<Carried, TlsFault> {
     let Security::MutualTls(tls) = security else {
-        return Ok(Secured { stream, subject: None });
+        return Ok(Carried { stream, subject: None, further: Further::Nothing });
     };
     let accepted = TlsAcceptor::from(tls.server()).accept(stream).await;
     let stream = accepted.map_err(handshake_fault)?;
     secured(stream.into())
 }
 
-fn secured(stream: TlsStream<Box<dyn Stream>>) -> Result<Secured, TlsFault> {
+fn secured(stream: TlsStream<Box<dyn Stream>>) -> Result<Carried, TlsFault> {
     let (_, session) = stream.get_ref();
     let shown = session.peer_certificates().and_then(<[CertificateDer<'_>]>::first);
     let subject = shown.ok_or(CertificateFault::Missing).and_then(|der| Subject::of(der));
     let subject = Some(subject.map_err(TlsFault::Certificate)?);
-    Ok(Secured { stream: Box::new(Ending(stream)), subject })
+    Ok(Carried { stream: Box::new(Ending(stream)), subject, further: Further::Nothing })
 }
 
 fn handshake_fault(error: io::Error) -> TlsFault {

@@ -15,17 +15,18 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::EndEntityCert;
 
-use super::{CertificateFault, Subject};
+use super::{CertificateFault, Note, Subject};
 
 /// Verifies whoever was dialled: a node of the cluster.
 ///
 /// `WebPkiServerVerifier` itself is of no use here, because it insists on a DNS name or an IP address: what is
 /// called is the function that it calls for everything else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NodeVerifier {
     cluster: ClusterId,
     roots: Arc<RootCertStore>,
     algorithms: WebPkiSupportedAlgorithms,
+    note: Note,
 }
 
 impl NodeVerifier {
@@ -34,7 +35,13 @@ impl NodeVerifier {
         roots: Arc<RootCertStore>,
         provider: &CryptoProvider,
     ) -> Self {
-        Self { cluster, roots, algorithms: provider.signature_verification_algorithms }
+        let algorithms = provider.signature_verification_algorithms;
+        Self { cluster, roots, algorithms, note: Note::default() }
+    }
+
+    /// The same one, for one connection: what it finds is written to `note`.
+    pub(super) fn noting(&self, note: &Note) -> Self {
+        Self { note: note.clone(), ..self.clone() }
     }
 
     /// Whom the certificate is of, once it is known to be right.
@@ -75,7 +82,10 @@ impl ServerCertVerifier for NodeVerifier {
     ) -> Result<ServerCertVerified, Error> {
         match self.verify(certificate, intermediates, now) {
             Ok(_) => Ok(ServerCertVerified::assertion()),
-            Err(fault) => Err(fault.into_rustls()),
+            Err(fault) => {
+                self.note.write(&fault);
+                Err(fault.into_rustls())
+            }
         }
     }
 
@@ -94,7 +104,8 @@ impl ServerCertVerifier for NodeVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        let verified = verify_tls13_signature(message, certificate, signature, &self.algorithms);
+        verified.inspect_err(|error| self.note.write_signature(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -103,10 +114,11 @@ impl ServerCertVerifier for NodeVerifier {
 }
 
 /// Verifies whoever dials: a node or a client of the cluster.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct AnyVerifier {
     cluster: ClusterId,
     chain: Arc<dyn ClientCertVerifier>,
+    note: Note,
 }
 
 impl AnyVerifier {
@@ -116,7 +128,12 @@ impl AnyVerifier {
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
         let chain = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-        Ok(Self { cluster, chain })
+        Ok(Self { cluster, chain, note: Note::default() })
+    }
+
+    /// The same one, for one connection: what it finds is written to `note`.
+    pub(super) fn noting(&self, note: &Note) -> Self {
+        Self { note: note.clone(), ..self.clone() }
     }
 
     /// Whom the certificate is of, once it is known to be right.
@@ -148,7 +165,10 @@ impl ClientCertVerifier for AnyVerifier {
     ) -> Result<ClientCertVerified, Error> {
         match self.verify(certificate, intermediates, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(fault) => Err(fault.into_rustls()),
+            Err(fault) => {
+                self.note.write(&fault);
+                Err(fault.into_rustls())
+            }
         }
     }
 
@@ -167,7 +187,8 @@ impl ClientCertVerifier for AnyVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        let verified = self.chain.verify_tls13_signature(message, certificate, signature);
+        verified.inspect_err(|error| self.note.write_signature(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -14,7 +14,7 @@ use raft_core::{
 use raft_transport::codec::{
     Claim, Frame, FrameKind, FrameReader, Hello, Intent, Protocols, write_frame,
 };
-use raft_transport::{Counters, Network, Peers, TcpConfig, TcpTransport};
+use raft_transport::{Carrier, Counters, NetConfig, NetTransport, Network, Peers};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -35,16 +35,20 @@ impl Book {
     }
 }
 
-pub fn config(node: u64, listen: &str) -> TcpConfig {
+pub fn config(node: u64, listen: &str) -> NetConfig {
     let mut config =
-        TcpConfig::new(CLUSTER, NodeId(node), Incarnation(node), Address::from(listen), node);
+        NetConfig::new(CLUSTER, NodeId(node), Incarnation(node), Address::from(listen), node);
     config.frame_bytes_max = MAX;
     config
 }
 
-pub async fn start(network: &Arc<dyn Network>, book: &Book, config: TcpConfig) -> TcpTransport {
+pub async fn start(network: &Arc<dyn Network>, book: &Book, config: NetConfig) -> NetTransport {
+    start_on(Carrier::plaintext(Arc::clone(network)), book, config).await
+}
+
+pub async fn start_on(carrier: Carrier, book: &Book, config: NetConfig) -> NetTransport {
     let node = config.node.0;
-    let transport = TcpTransport::bind(config, Arc::clone(network), book.peers()).await.unwrap();
+    let transport = NetTransport::bind(config, carrier, book.peers()).await.unwrap();
     book.set(node, transport.address());
     transport
 }
@@ -86,7 +90,7 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until the counters are as wanted.
-pub async fn until(transport: &TcpTransport, wanted: impl Fn(&Counters) -> bool) {
+pub async fn until(transport: &NetTransport, wanted: impl Fn(&Counters) -> bool) {
     let waiting = timeout(Duration::from_secs(60), async {
         while !wanted(&transport.counters()) {
             tokio::time::sleep(Duration::from_millis(5)).await;

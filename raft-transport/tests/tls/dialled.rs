@@ -24,7 +24,7 @@ async fn refused(setup: &Setup, shown: Option<&Issued>, counter: fn(&Counters) -
     let counters = node.counters();
     assert_eq!((counter(&counters), tls_faults(&counters)), (1, 1), "{counters:?}");
     let logged = log.take();
-    assert!(logged.contains(&format!("handshake failed: {says}")), "{logged}");
+    assert!(logged.contains(&format!("handshake with this process failed: {says}")), "{logged}");
     assert_eq!((counters.client_connections, counters.bytes_in > 0), (1, true));
     undisturbed(&good, 2).await;
     node.shutdown().await;
@@ -133,12 +133,11 @@ async fn the_hello_of_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_does_not_start_with_the_certificate_of_another() {
-    use raft_transport::{BindError, TcpTransport};
+    use raft_transport::{BindError, NetTransport};
     let setup = Setup::new();
     for shown in [setup.authority.node(3), setup.authority.client()] {
-        let mut config = setup.config(2);
-        config.security = setup.authority.security(&shown);
-        let bound = TcpTransport::bind(config, setup.network.clone(), setup.book.peers()).await;
+        let carrier = setup.carrier(setup.authority.security(&shown));
+        let bound = NetTransport::bind(setup.config(2), carrier, setup.book.peers()).await;
         let Err(BindError::WrongCertificate { node, .. }) = bound else { panic!("it started") };
         assert_eq!(node, NodeId(2));
     }

@@ -16,7 +16,7 @@ async fn impostor(setup: &Setup, shown: Issued) -> JoinHandle<()> {
     setup.book.set(2, &Address::from("2"));
     tokio::spawn(async move {
         loop {
-            let stream = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
             if let Ok(stream) = raw::accept(stream, &shown).await {
                 assert_eq!(Raw::new(stream).hear().await, None);
             }

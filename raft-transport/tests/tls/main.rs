@@ -9,6 +9,7 @@ mod dialled;
 mod dialling;
 mod handshake;
 mod log;
+#[allow(dead_code)]
 mod raw;
 mod reload;
 mod setup;

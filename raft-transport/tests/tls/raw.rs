@@ -153,3 +153,18 @@ pub async fn accept(
     config.alpn_protocols = vec![b"raft".to_vec()];
     TlsAcceptor::from(Arc::new(config)).accept(stream).await
 }
+
+/// Somebody on a socket who speaks QUIC, and lets others speak early.
+pub fn quic_server(shows: &Issued) -> quinn::Endpoint {
+    let builder = ServerConfig::builder_with_provider(provider());
+    let builder = builder.with_protocol_versions(&[&TLS13]).unwrap().with_no_client_auth();
+    let chain = vec![shows.certificate.der().clone()];
+    let mut config = builder.with_single_cert(chain, key(shows)).unwrap();
+    config.alpn_protocols = vec![b"raft".to_vec()];
+    config.max_early_data_size = u32::MAX;
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(config).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let runtime = Arc::new(quinn::TokioRuntime);
+    quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime).unwrap()
+}

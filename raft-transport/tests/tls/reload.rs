@@ -28,9 +28,7 @@ async fn new_connections_use_the_new_certificate_and_old_ones_go_on() {
     let setup = Setup::new();
     let (old, new) = (setup.authority.node(2), setup.authority.node(2));
     let tls = setup.authority.tls(&old);
-    let mut config = setup.config(2);
-    config.security = Security::MutualTls(tls.clone());
-    let two = setup.start(config).await;
+    let two = setup.start(2, Security::MutualTls(tls.clone())).await;
     let one = setup.node(1).await;
     let client = setup.client();
     one.send(&mut vec![vote(1, 1, 2, 1)]);
@@ -56,9 +54,7 @@ async fn an_authority_is_replaced() {
     let both = setup.authority.pem() + &next.pem();
     let (node, client) = (setup.authority.node(2), setup.authority.client());
     let (serving, calling) = (setup.authority.tls(&node), setup.authority.tls(&client));
-    let mut config = setup.config(2);
-    config.security = Security::MutualTls(serving.clone());
-    let two = setup.start(config).await;
+    let two = setup.start(2, Security::MutualTls(serving.clone())).await;
     // Each asks over a connection of its own.
     let fresh = |tls: &Tls| setup.caller(Security::MutualTls(tls.clone()));
     undisturbed(&fresh(&calling), 2).await;
@@ -81,9 +77,7 @@ async fn the_certificate_of_another_is_not_taken() {
     let setup = Setup::new();
     let old = setup.authority.node(2);
     let tls = setup.authority.tls(&old);
-    let mut config = setup.config(2);
-    config.security = Security::MutualTls(tls.clone());
-    let _two = setup.start(config).await;
+    let _two = setup.start(2, Security::MutualTls(tls.clone())).await;
     for other in [setup.authority.node(3), setup.authority.client()] {
         let refused = tls.reload(&setup.authority.credentials(&other));
         assert!(matches!(refused, Err(TlsError::OtherSubject { .. })));

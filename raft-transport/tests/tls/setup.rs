@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_core::{Address, CallError, Caller};
 use raft_transport::{
-    CallerConfig, Counters, MemoryNetwork, Network, Security, Stream, TcpCaller, TcpConfig,
-    TcpTransport,
+    CallerConfig, Carrier, Counters, MemoryNetwork, NetCaller, NetConfig, NetTransport, Network,
+    Security, Stream,
 };
 
 use crate::certs::Authority;
@@ -25,32 +25,42 @@ impl Setup {
         Self { authority: Authority::new(), network, book: Book::default() }
     }
 
-    pub fn config(&self, node: u64) -> TcpConfig {
-        let mut config = config(node, &node.to_string());
-        config.security = self.authority.security(&self.authority.node(node));
-        config
+    pub fn config(&self, node: u64) -> NetConfig {
+        config(node, &node.to_string())
+    }
+
+    pub fn carrier(&self, security: Security) -> Carrier {
+        Carrier::Streams { network: Arc::clone(&self.network), security }
     }
 
     /// A node with a good certificate, which answers with what it is asked.
-    pub async fn node(&self, node: u64) -> TcpTransport {
-        self.start(self.config(node)).await
+    pub async fn node(&self, node: u64) -> NetTransport {
+        self.start(node, self.authority.security(&self.authority.node(node))).await
     }
 
-    pub async fn start(&self, config: TcpConfig) -> TcpTransport {
-        let node = start(&self.network, &self.book, config).await;
+    pub async fn start_good(&self, config: NetConfig) -> NetTransport {
+        let security = self.authority.security(&self.authority.node(config.node.0));
+        self.start_with(config, security).await
+    }
+
+    pub async fn start(&self, node: u64, security: Security) -> NetTransport {
+        self.start_with(self.config(node), security).await
+    }
+
+    pub async fn start_with(&self, config: NetConfig, security: Security) -> NetTransport {
+        let node = start_on(self.carrier(security), &self.book, config).await;
         node.serve(Arc::new(Echo));
         node
     }
 
-    pub fn caller(&self, security: Security) -> TcpCaller {
+    pub fn caller(&self, security: Security) -> NetCaller {
         let mut config = CallerConfig::new(1);
-        config.security = security;
         config.frame_bytes_max = MAX;
-        TcpCaller::new(config, Arc::clone(&self.network))
+        NetCaller::new(config, self.carrier(security))
     }
 
     /// A client with a good certificate.
-    pub fn client(&self) -> TcpCaller {
+    pub fn client(&self) -> NetCaller {
         self.caller(self.authority.security(&self.authority.client()))
     }
 
@@ -59,12 +69,12 @@ impl Setup {
     }
 }
 
-pub async fn ask(caller: &TcpCaller, node: u64) -> Result<Bytes, CallError> {
+pub async fn ask(caller: &NetCaller, node: u64) -> Result<Bytes, CallError> {
     soon(caller.call(&Address(node.to_string()), Bytes::from("still there?"))).await
 }
 
 /// The node answers, and lets nobody wait.
-pub async fn undisturbed(client: &TcpCaller, node: u64) {
+pub async fn undisturbed(client: &NetCaller, node: u64) {
     assert_eq!(ask(client, node).await, Ok(Bytes::from("still there?")));
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use raft_transport::CredentialFiles;
 
-use crate::config::{Exposure, HostPort, Mode, Security};
+use crate::config::{Exposure, HostPort, Mode, Security, Transport};
 use crate::exit::Failure;
 use crate::units::Span;
 
@@ -28,10 +28,13 @@ pub(crate) struct Connect {
     pub(crate) security: SecurityFlags,
 }
 
-/// How connections are secured. All of a cluster have to agree.
+/// How connections are carried and secured. All of a cluster have to agree.
 #[derive(Clone, Default, Debug, Args)]
 #[command(next_help_heading = "Security")]
 pub(crate) struct SecurityFlags {
+    /// What carries connections [default: tcp]
+    #[arg(long, env = "SHARDKV_TRANSPORT", hide_env_values = true, value_name = "TRANSPORT")]
+    pub(crate) transport: Option<Transport>,
     /// The certificate of the cluster's authority, in PEM [default: none, and plaintext on this machine]
     #[arg(long, env = "SHARDKV_TLS_CA", hide_env_values = true, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
@@ -55,13 +58,16 @@ impl SecurityFlags {
     /// What they ask for.
     pub(crate) fn wanted(&self) -> Result<Security, Failure> {
         let files = [&self.tls_ca, &self.tls_cert, &self.tls_key];
-        Security::of(files.map(Option::as_ref), self.insecure_plaintext.unwrap_or_default())
+        let transport = self.transport.unwrap_or_default();
+        let exposure = self.insecure_plaintext.unwrap_or_default();
+        Security::of(transport, files.map(Option::as_ref), exposure)
     }
 }
 
 impl From<CredentialFiles> for SecurityFlags {
     fn from(files: CredentialFiles) -> Self {
         Self {
+            transport: None,
             tls_ca: Some(files.authority),
             tls_cert: Some(files.certificate),
             tls_key: Some(files.key),

@@ -70,7 +70,7 @@ impl Config {
     pub(crate) fn security(&self) -> Result<Security, Failure> {
         let files = [&self.tls_ca, &self.tls_cert, &self.tls_key];
         let files = files.map(|file| Some(&file.value).filter(|path| !path.as_os_str().is_empty()));
-        Security::of(files, self.insecure_plaintext.value)
+        Security::of(self.transport.value, files, self.insecure_plaintext.value)
     }
 
     /// Where everything is must be known to every node: where the controller is above all.

@@ -11,11 +11,13 @@ mod peers;
 mod security;
 mod settings;
 mod show;
+mod transport;
 
 pub(crate) use groups::{CONTROLLER, Groups, Mode, PLAIN};
 pub(crate) use peers::{HostPort, Peers};
 pub(crate) use security::{Exposure, Security};
 pub(crate) use settings::{Config, ServerFlags};
+pub(crate) use transport::Transport;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

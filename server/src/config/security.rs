@@ -1,5 +1,5 @@
-//! How connections are to be secured, for nodes and clients alike: by three files, or not at all, and then on
-//! this machine only.
+//! How connections are to be made, for nodes and clients alike: over TCP or QUIC, secured by three files; or over TCP
+//! and not secured at all, and then on this machine only.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use raft_transport::CredentialFiles;
 use serde::Deserialize;
 
-use super::HostPort;
+use super::{HostPort, Transport};
 use crate::exit::{Done, Failure};
 
 /// Whom plaintext may be exposed to.
@@ -31,26 +31,41 @@ impl Exposure {
     }
 }
 
-/// What connections are to be secured by.
+/// What connections are to be carried and secured by.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Security {
-    /// Nothing.
+    /// TCP, and nothing.
     Plaintext(Exposure),
-    /// TLS, with certificates on both sides.
+    /// TCP and TLS, with certificates on both sides.
     MutualTls(CredentialFiles),
+    /// QUIC, which has the same TLS.
+    Quic(CredentialFiles),
 }
 
 impl Security {
     /// What the settings say; `files` are those of the authority, of the certificate and of its key.
-    pub(crate) fn of(files: [Option<&PathBuf>; 3], exposure: Exposure) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        transport: Transport,
+        files: [Option<&PathBuf>; 3],
+        exposure: Exposure,
+    ) -> Result<Self, Failure> {
         let missing = ["--tls-ca", "--tls-cert", "--tls-key"].into_iter().zip(&files);
         let missing = missing.filter(|(_, file)| file.is_none()).map(|(flag, _)| flag).next();
         match (files, missing, exposure) {
-            ([None, None, None], ..) => Ok(Self::Plaintext(exposure)),
+            ([None, None, None], ..) => match transport {
+                Transport::Tcp => Ok(Self::Plaintext(exposure)),
+                Transport::Quic => Err(Failure::usage("QUIC is never without TLS").hint(
+                    "give --tls-ca, --tls-cert and --tls-key, files that `shardkv certs` makes",
+                )),
+            },
             ([Some(authority), Some(certificate), Some(key)], _, Exposure::LoopbackOnly) => {
                 let (authority, certificate, key) =
                     (authority.clone(), certificate.clone(), key.clone());
-                Ok(Self::MutualTls(CredentialFiles { authority, certificate, key }))
+                let files = CredentialFiles { authority, certificate, key };
+                Ok(match transport {
+                    Transport::Tcp => Self::MutualTls(files),
+                    Transport::Quic => Self::Quic(files),
+                })
             }
             (_, None, _) => Err(Failure::usage("the settings ask for both TLS and plaintext")
                 .hint("leave out --insecure-plaintext, or the files of TLS")),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::groups::{Groups, Mode};
 use super::peers::{HostPort, Peers};
 use super::security::Exposure;
+use super::transport::Transport;
 use crate::cli::LogFlags;
 use crate::logging::LogFormat;
 use crate::units::{Size, Span};
@@ -144,6 +145,9 @@ settings! {
     /// Where clients and peers reach this node, if not where it listens [default: this node's entry in
     /// `peers`, or else `listen`]
     advertise: HostPort, "SHARDKV_ADVERTISE", "HOST:PORT", HostPort::new("");
+    /// What carries all connections, with peers and clients: `tcp`, or `quic`, which needs certificates. The same
+    /// on all nodes and clients [default: tcp]
+    transport: Transport, "SHARDKV_TRANSPORT", "TRANSPORT", Transport::Tcp;
     /// The certificate of the cluster's authority, in PEM. With `tls_cert` and `tls_key` all connections are
     /// secured by TLS, with certificates on both sides [default: none, and plaintext on this machine]
     tls_ca: PathBuf, "SHARDKV_TLS_CA", "FILE", PathBuf::new();
@@ -253,6 +257,12 @@ impl Written for Mode {
 }
 
 impl Written for Exposure {
+    fn written(&self) -> String {
+        quoted(self.name())
+    }
+}
+
+impl Written for Transport {
     fn written(&self) -> String {
         quoted(self.name())
     }

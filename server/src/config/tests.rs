@@ -154,3 +154,15 @@ fn the_files_of_tls_are_three_or_none() {
     let failure = loaded(&all, NODE).unwrap_err();
     assert!(failure.to_string().contains("both TLS and plaintext"), "{failure}");
 }
+
+#[test]
+fn quic_is_never_without_tls() {
+    let failure = loaded(&["--transport", "quic"], BARE).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.to_string().contains("QUIC is never without TLS"), "{failure}");
+    let tls = ["--tls-ca", "a", "--tls-cert", "b", "--tls-key", "c"];
+    for (transport, is_quic) in [("quic", true), ("tcp", false)] {
+        let config = loaded(&[&tls[..], &["--transport", transport]].concat(), BARE).unwrap();
+        assert_eq!(matches!(config.security().unwrap(), Security::Quic(_)), is_quic);
+    }
+}

@@ -22,7 +22,7 @@ use raft_core::{
     Address, ClusterId, GroupId, Incarnation, NodeId, RoleChange, Service, Storage, StorageError,
 };
 use raft_storage::{DirectoryOrigin, FileDisk, Identity, Wal, WalOptions};
-use raft_transport::{TcpConfig, TcpTransport};
+use raft_transport::{NetConfig, NetTransport};
 use tokio::task::JoinSet;
 
 use crate::client::entropy;
@@ -40,7 +40,7 @@ pub(crate) struct OpenNode {
     id: NodeId,
     book: Arc<AddressBook>,
     wal: Arc<Wal>,
-    transport: Arc<TcpTransport>,
+    transport: Arc<NetTransport>,
     wire: Wire,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct RunningNode {
     pub(crate) roles: Roles,
     node: Node,
     wal: Arc<Wal>,
-    transport: Arc<TcpTransport>,
+    transport: Arc<NetTransport>,
     wire: Wire,
     watch: Option<sharded::Watch>,
     /// Ends with the node.
@@ -89,7 +89,7 @@ impl OpenNode {
         if wal.origin() == DirectoryOrigin::Created {
             tracing::info!(dir = %dir.display(), "made a new data directory");
         }
-        let mut tcp = TcpConfig::new(
+        let mut tcp = NetConfig::new(
             identity.cluster,
             id,
             identity.incarnation,
@@ -98,8 +98,7 @@ impl OpenNode {
         );
         tcp.clients_max = config.clients_max.value as usize;
         tcp.drain_max = config.shutdown_timeout.value.0;
-        tcp.security = wire.security.clone();
-        let transport = TcpTransport::bind(tcp, Arc::clone(&wire.network), book.clone()).await;
+        let transport = NetTransport::bind(tcp, wire.carrier.clone(), book.clone()).await;
         let transport = Arc::new(transport.map_err(not_listening)?);
         book.enter(id, config.advertised(transport.address()));
         Ok(Self { config, id, book, wal: Arc::new(wal), transport, wire })

@@ -123,6 +123,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// All nodes have these arguments; `{node}` in them is the node's id.
     pub fn start(extra: &[&str]) -> Self {
         let addresses: Vec<_> =
             free_ports(3).into_iter().map(|port| format!("127.0.0.1:{port}")).collect();
@@ -154,7 +155,7 @@ impl Cluster {
             .args(["--listen", &self.addresses[index], "--peers", &peers.join(",")])
             .arg("--data-dir")
             .arg(self.data_dir(index))
-            .args(&self.extra);
+            .args(self.extra.iter().map(|text| text.replace("{node}", &(index + 1).to_string())));
         command
     }
 

@@ -12,7 +12,7 @@ use raft_core::{Address, LogId, NodeId, RoleChange, Service};
 use raft_sim::cluster::{Wire, address_of};
 use raft_sim::net::HostId;
 use raft_sim::{Cluster, ClusterConfig};
-use raft_transport::{CallerConfig, TcpCaller};
+use raft_transport::{CallerConfig, Carrier, NetCaller};
 use shardctrler::{
     Change, Clerk, ClerkConfig, ConfigNumber, Configuration, Controller, ControllerServer, Limits,
     Output, ServerConfig,
@@ -144,7 +144,10 @@ impl World {
                 Wire::Messages => Arc::new(process.caller()),
                 Wire::Streams => {
                     let config = CallerConfig::new(process.seed());
-                    Arc::new(TcpCaller::new(config, Arc::new(process.sockets())))
+                    Arc::new(NetCaller::new(
+                        config,
+                        Carrier::plaintext(Arc::new(process.sockets())),
+                    ))
                 }
             };
             let mut config = ClerkConfig::default();

@@ -10,7 +10,8 @@ Usage: cargo xtask soak [--sharded] [--short] [--minutes M] [--seed N] [--transp
   --short        a few faults, with the development build: less than a minute
   --minutes M    random faults for this long, with the release build unless it is --short [default: 5]
   --seed N       which faults, and when [default: another each time; it is printed]
-  --transport T  what nodes and clients talk over: tcp, or tls with certificates on both sides [default: tcp]
+  --transport T  what nodes and clients talk over: tcp; tls, with certificates on both sides; or quic, with
+                 the same certificates [default: tcp]
 ";
 
 /// What to do.
@@ -45,7 +46,7 @@ impl Options {
                         Transport::ALL.into_iter().find(|transport| transport.name() == name)
                     });
                     options.transport =
-                        named.ok_or_else(|| format!("{arg} needs tcp or tls\n\n{HELP}"))?;
+                        named.ok_or_else(|| format!("{arg} needs tcp, tls or quic\n\n{HELP}"))?;
                 }
                 _ => return Err(format!("soak has no argument {arg:?}\n\n{HELP}")),
             }

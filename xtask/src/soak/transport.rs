@@ -10,18 +10,21 @@ pub(super) enum Transport {
     Tcp,
     /// TCP with TLS, with certificates on both sides.
     Tls,
+    /// QUIC, with the same certificates.
+    Quic,
 }
 
 /// A certificate has three files, and a name for each in the environment.
 const VARIABLES: [&str; 3] = ["SHARDKV_TLS_CA", "SHARDKV_TLS_CERT", "SHARDKV_TLS_KEY"];
 
 impl Transport {
-    pub(super) const ALL: [Self; 2] = [Self::Tcp, Self::Tls];
+    pub(super) const ALL: [Self; 3] = [Self::Tcp, Self::Tls, Self::Quic];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Quic => "quic",
         }
     }
 
@@ -50,19 +53,29 @@ impl Transport {
     pub(super) fn settings(self, dir: &Path, node: usize) -> String {
         let files = self.files(dir, &format!("node-{node}"));
         let lines = ["tls_ca", "tls_cert", "tls_key"].into_iter().zip(files);
-        lines.map(|(name, file)| format!("{name} = {file:?}\n")).collect()
+        let files: String = lines.map(|(name, file)| format!("{name} = {file:?}\n")).collect();
+        format!("transport = {:?}\n{files}", self.carrier())
     }
 
     /// What a client has in its environment.
     pub(super) fn environment(self, dir: &Path) -> Vec<(&'static str, PathBuf)> {
-        VARIABLES.into_iter().zip(self.files(dir, "client-soak")).collect()
+        let files = VARIABLES.into_iter().zip(self.files(dir, "client-soak"));
+        files.chain([("SHARDKV_TRANSPORT", self.carrier().into())]).collect()
+    }
+
+    /// What a node or a client is told: whether there is TLS, it knows by its files.
+    fn carrier(self) -> &'static str {
+        match self {
+            Self::Tcp | Self::Tls => "tcp",
+            Self::Quic => "quic",
+        }
     }
 
     fn files(self, dir: &Path, name: &str) -> Vec<PathBuf> {
         let file = |name: &str| dir.join("certs").join(format!("{name}.pem"));
         match self {
             Self::Tcp => Vec::new(),
-            Self::Tls => vec![file("ca"), file(name), file(&format!("{name}-key"))],
+            Self::Tls | Self::Quic => vec![file("ca"), file(name), file(&format!("{name}-key"))],
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raft_core::{Address, Caller, GroupId, NodeId, Role};
-use raft_transport::{CallerConfig, GroupCaller, TcpCaller, TokioNetwork, group_address};
+use raft_transport::{CallerConfig, Carrier, GroupCaller, NetCaller, TokioNetwork, group_address};
 use shardctrler::{Configuration, Group};
 use shardkv::{NodeStatus, Phase};
 
@@ -30,7 +30,8 @@ pub(super) struct Fleet {
 
 /// A caller with a connection of its own to each node. Within a runtime only.
 fn caller(seed: u64) -> Arc<dyn Caller> {
-    let caller = TcpCaller::new(CallerConfig::new(seed), Arc::new(TokioNetwork));
+    let caller =
+        NetCaller::new(CallerConfig::new(seed), Carrier::plaintext(Arc::new(TokioNetwork)));
     Arc::new(GroupCaller::new(Arc::new(caller)))
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::codec::{Frame, FrameKind, FrameReader, FrameTooLong, HANDSHAKE_BYTES_MAX, write_frame};
@@ -177,6 +177,14 @@ impl Link {
             self.turn(Gate::Shut).await?;
         }
         Ok(())
+    }
+
+    /// Says that nothing follows; waits until everything put in was written, and, where the end of a connection
+    /// could overtake it, until the other side has it. Nothing may be put in any more.
+    pub(crate) async fn close(&mut self) -> Result<(), LinkError> {
+        self.flush().await?;
+        let closed = self.stream.shutdown().await;
+        closed.map_err(|error| LinkError::of_stream(error, &self.tally))
     }
 
     /// Ready when something was to be written and all of it is.

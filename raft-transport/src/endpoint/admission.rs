@@ -2,8 +2,14 @@
 
 use raft_core::{Address, Incarnation, NodeId};
 
-/// What a transport must know of the other nodes. Asked at each dial and each handshake, so that the answers
-/// may change at any time. A closure from [`NodeId`] to an address is one.
+use crate::codec::Refusal;
+
+/// What a transport must know of the other nodes: the resolver that finds them, and who is let in.
+///
+/// Asked at each dial and each handshake, and nothing of the answers is kept, so that they may change at any time, all of
+/// them at once if need be: a connection that there is goes on until it breaks, and the next attempt goes to where the
+/// node is then. An address is `host:port`, and a host name is looked up at each dial as well. The answer has to be at
+/// hand: whoever has to ask others for it keeps it up to date aside. A closure from [`NodeId`] to an address is one.
 pub trait Peers: Send + Sync + 'static {
     /// Where `node` can be reached; `None` if it does not belong to the cluster. It is not let in then.
     fn address(&self, node: NodeId) -> Option<Address>;
@@ -30,4 +36,15 @@ pub enum Admission {
     UnknownNode,
     /// The node lost its data directory, and with it what it had promised.
     WrongIncarnation,
+}
+
+impl Admission {
+    /// What `node`, about which this was said, is told.
+    pub(super) fn of(self, node: NodeId) -> Result<(), Refusal> {
+        match self {
+            Self::Admitted => Ok(()),
+            Self::UnknownNode => Err(Refusal::UnknownNode(node)),
+            Self::WrongIncarnation => Err(Refusal::WrongIncarnation),
+        }
+    }
 }

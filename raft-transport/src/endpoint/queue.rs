@@ -12,7 +12,7 @@ use raft_core::Envelope;
 use tokio::sync::Notify;
 
 use crate::codec::weight;
-use crate::config::TcpConfig;
+use crate::config::NetConfig;
 use crate::counters::Tally;
 
 pub(crate) struct Queue {
@@ -45,7 +45,7 @@ enum Line {
 }
 
 impl Queue {
-    pub(crate) fn new(config: &TcpConfig, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(config: &NetConfig, tally: Arc<Tally>) -> Self {
         let limits = Limits {
             messages: config.peer_messages_max,
             bytes: config.peer_bytes_max,

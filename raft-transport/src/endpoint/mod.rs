@@ -1,28 +1,28 @@
-//! The transport over byte streams: TCP, or any [`Network`].
+//! A node's end of all its connections, whatever carries them.
 //!
-//! One listener for peers and clients; the first frame tells which. Tasks: one accepts, one for each peer
-//! ([`peer`]), one for each connection that was accepted until it is known whose it is, and then, if it is a
-//! client's, for as long as it lasts ([`session`]).
+//! One listener for peers and clients; the first frame tells which. Tasks: one accepts ([`accept`]), one for each
+//! peer ([`peer`]), one for each connection that was accepted until it is known whose it is ([`greet`]), and then,
+//! if it is a client's, for as long as it lasts ([`session`]).
 //!
 //! Invariants:
 //! 1. At most one connection with each peer, made by the node with the lower id, for all groups.
-//! 2. Everything that grows has a bound in [`TcpConfig`]: queues, handshakes, clients, requests. Peers are
+//! 2. Everything that grows has a bound in [`NetConfig`]: queues, handshakes, clients, requests. Peers are
 //!    bounded by what [`Peers`] knows.
 //! 3. What one connection does wrong ends that connection and nothing else.
 
+mod accept;
 mod admission;
-mod handshake;
-pub(crate) mod link;
+mod crowd;
+mod greet;
+mod lane;
 mod peer;
 mod queue;
 mod session;
 
 pub use admission::{Admission, Peers};
-pub(crate) use handshake::{HandshakeError, counted, introduce};
 pub(crate) use session::NUMBER_BYTES;
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::{
@@ -30,18 +30,19 @@ use raft_core::{
 };
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::codec::{Claim, HANDSHAKE_BYTES_MAX, Intent};
+use crate::carrier::{Carrier, Dialler};
+use crate::codec::HANDSHAKE_BYTES_MAX;
 use crate::complaints::Complaints;
-use crate::config::{Security, TcpConfig};
+use crate::config::NetConfig;
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
-use crate::network::{Listener, Network, Stream};
+use crate::quic::Farewell;
 use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Subject;
-use handshake::greet;
+use crowd::Crowd;
 use peer::Peer;
 
 /// Why a transport could not be made.
@@ -71,23 +72,24 @@ pub enum BindError {
     FrameBytes(u32),
 }
 
-/// A transport over TCP, for peers and clients.
+/// A transport over a network, for peers and clients.
 ///
 /// Dropping it ends its tasks; [`Self::shutdown`] ends them with more courtesy.
-pub struct TcpTransport {
+pub struct NetTransport {
     shared: Arc<Shared>,
     address: Address,
 }
 
 pub(crate) struct Shared {
-    config: TcpConfig,
-    network: Arc<dyn Network>,
+    config: NetConfig,
+    dialler: Dialler,
+    farewell: Mutex<Option<Farewell>>,
     peers: Arc<dyn Peers>,
     service: Mutex<Option<Arc<dyn Service>>>,
     known: Mutex<BTreeMap<NodeId, Arc<Peer>>>,
     inbox: Inbox,
     clients: Arc<Slots>,
-    handshakes: Arc<Slots>,
+    handshakes: Arc<Crowd>,
     tasks: Tasks,
     phase: watch::Sender<Phase>,
     tally: Arc<Tally>,
@@ -100,28 +102,30 @@ enum Phase {
     Stopping,
 }
 
-impl TcpTransport {
+impl NetTransport {
     /// Listens, and answers peers. Clients are refused until [`Self::serve`]. To be called within a tokio
     /// runtime, where its tasks run.
     pub async fn bind(
-        config: TcpConfig,
-        network: Arc<dyn Network>,
+        config: NetConfig,
+        carrier: Carrier,
         peers: Arc<dyn Peers>,
     ) -> Result<Self, BindError> {
         if config.frame_bytes_max < HANDSHAKE_BYTES_MAX {
             return Err(BindError::FrameBytes(config.frame_bytes_max));
         }
-        check_own_certificate(&config)?;
-        let listening = network.bind(&config.listen).await;
-        let listener = listening
+        check_own_certificate(&config, &carrier)?;
+        let silence_max = config.peer_liveness.silence_max.max(config.client_liveness.silence_max);
+        let listening = carrier.bind(&config.listen, config.handshakes_max, silence_max).await;
+        let acceptor = listening
             .map_err(|error| BindError::Listen { address: config.listen.clone(), error })?;
-        let address = listener.address().clone();
+        let address = acceptor.address();
         let shared = Arc::new(Shared {
             inbox: Inbox::new(config.inbox_bytes_max),
             clients: Slots::new(config.clients_max),
-            handshakes: Slots::new(config.handshakes_max),
+            handshakes: Crowd::new(config.handshakes_max),
+            dialler: carrier.dialler(config.peer_liveness.silence_max),
             config,
-            network,
+            farewell: Mutex::new(acceptor.farewell()),
             peers,
             service: Mutex::default(),
             known: Mutex::default(),
@@ -131,7 +135,7 @@ impl TcpTransport {
             complaints: Complaints::default(),
         });
         // It has just been made, and is not stopped.
-        let _ = shared.tasks.spawn(accept(Arc::clone(&shared), listener));
+        let _ = shared.tasks.spawn(accept::run(Arc::clone(&shared), acceptor));
         Ok(Self { shared, address })
     }
 
@@ -155,31 +159,36 @@ impl TcpTransport {
         self.shared.clients.used()
     }
 
-    /// Stops: accepts nothing, answers what is in flight for at most [`TcpConfig::drain_max`], and closes
+    /// Stops: accepts nothing, answers what is in flight for at most [`NetConfig::drain_max`], and closes
     /// everything. When it returns nothing runs any more.
     pub async fn shutdown(&self) {
         self.shared.phase.send_replace(Phase::Stopping);
         // Late or not, whoever is left is cut off.
         let _ = timeout(self.shared.config.drain_max, self.shared.clients.all_free()).await;
         self.shared.tasks.stop().await;
+        let farewell = self.shared.farewell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(farewell) = farewell {
+            farewell.say(self.shared.config.drain_max).await;
+        }
+        self.shared.dialler.close(self.shared.config.drain_max).await;
         self.shared.known().clear();
         self.shared.service.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.shared.inbox.close();
     }
 }
 
-impl Drop for TcpTransport {
+impl Drop for NetTransport {
     fn drop(&mut self) {
         self.shared.tasks.abort();
     }
 }
 
-impl Transport for TcpTransport {
+impl Transport for NetTransport {
     fn send(&self, messages: &mut Vec<Envelope>) {
         while let Some(to) = messages.first().map(|message| message.to) {
             let batch = messages.extract_if(.., |message| message.to == to);
             match self.shared.peer(to) {
-                Some(peer) => peer.queue.push(batch),
+                Some(peer) => peer.push(batch),
                 None => self.shared.tally.dropped_unknown.add(batch.count() as u64),
             }
         }
@@ -225,77 +234,12 @@ impl Shared {
     }
 }
 
-fn check_own_certificate(config: &TcpConfig) -> Result<(), BindError> {
-    let TcpConfig { cluster, node, .. } = *config;
-    match &config.security {
-        Security::MutualTls(tls) if *tls.subject() != (Subject::Node { cluster, node }) => {
-            Err(BindError::WrongCertificate { found: tls.subject().clone(), node, cluster })
+fn check_own_certificate(config: &NetConfig, carrier: &Carrier) -> Result<(), BindError> {
+    let NetConfig { cluster, node, .. } = *config;
+    match carrier.subject() {
+        Some(found) if *found != (Subject::Node { cluster, node }) => {
+            Err(BindError::WrongCertificate { found: found.clone(), node, cluster })
         }
-        Security::Plaintext | Security::MutualTls(_) => Ok(()),
-    }
-}
-
-async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
-    let mut stopping = pin!(shared.stopping());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopping => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok(stream) => admit(&shared, stream),
-            Err(error) => {
-                shared.tally.accept_errors.one();
-                if error.kind() == std::io::ErrorKind::ConnectionAborted {
-                    // Whoever dialled has hung up: that must not make the others wait.
-                    continue;
-                }
-                // Most often there are too many open files: trying again at once would fail again.
-                shared.complaints.warn(format_args!("cannot accept: {error}"));
-                sleep(shared.config.accept_pause).await;
-            }
-        }
-    }
-}
-
-fn admit(shared: &Arc<Shared>, stream: Box<dyn Stream>) {
-    let Some(slot) = shared.handshakes.take() else {
-        shared.tally.handshakes_full.one();
-        shared.complaints.warn(format_args!("too many handshakes at once"));
-        return;
-    };
-    let owner = Arc::clone(shared);
-    // Once stopped, the stream is dropped with the task.
-    let _ = shared.tasks.spawn(async move {
-        let greeted = greet(&owner, stream).await;
-        drop(slot);
-        match greeted {
-            Ok((Claim::Client, link)) => client(&owner, link).await,
-            Ok((Claim::Peer { intent, from, .. }, mut link)) => {
-                let Some(peer) = owner.peer(from) else { return };
-                link.established(owner.config.frame_bytes_max, owner.config.peer_liveness);
-                match intent {
-                    Intent::Connect => peer.connected(link),
-                    Intent::Knock => peer.knocked(),
-                }
-            }
-            Err(error) => owner.complaints.warn(format_args!("handshake failed: {error}")),
-        }
-    });
-}
-
-async fn client(shared: &Shared, link: link::Link) {
-    // Both were there a moment ago; if not, the client sees its connection close.
-    let (Some(service), Some(_slot)) = (shared.service(), shared.clients.take()) else {
-        shared.tally.refused_client.one();
-        return;
-    };
-    shared.tally.client_connections.one();
-    if let Err(error) = session::serve(shared, service, link).await {
-        match error {
-            link::LinkError::Closed => {}
-            error => shared.complaints.warn(format_args!("connection of a client: {error}")),
-        }
+        Some(_) | None => Ok(()),
     }
 }

@@ -18,8 +18,8 @@ use futures_util::stream::FuturesUnordered;
 use raft_core::{BoxFuture, Service};
 
 use super::Shared;
-use super::link::{Gate, Link, LinkError};
 use crate::codec::{FrameKind, Reader};
+use crate::link::{Gate, Link, LinkError};
 
 /// The number of a request before its bytes.
 pub(crate) const NUMBER_BYTES: usize = 8;
@@ -79,7 +79,7 @@ impl Session<'_> {
         while !self.calls.is_empty() || !self.link.is_flushed() {
             std::future::poll_fn(|context| self.poll_turn(context, Gate::Shut)).await?;
         }
-        Ok(())
+        self.link.close().await
     }
 
     /// Ready replies go into the link first, so that one write takes them all.

@@ -36,6 +36,10 @@ impl LinkError {
     pub(super) fn of_stream(error: io::Error, tally: &Tally) -> Self {
         match fault_of(&error) {
             Some(fault) => Self::of_tls(fault, tally),
+            None if error.kind() == io::ErrorKind::TimedOut => {
+                tally.closed_idle.one();
+                Self::Silent
+            }
             None => Self::Io(error),
         }
     }
