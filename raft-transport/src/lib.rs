@@ -23,6 +23,7 @@ mod counters;
 mod groups;
 mod inbox;
 mod network;
+mod origins;
 mod slots;
 mod tasks;
 mod tcp;
@@ -33,7 +34,9 @@ pub use channel::{ChannelCaller, ChannelNetwork, ChannelTransport, Traffic};
 pub use config::{Backoff, CallerConfig, Liveness, Security, TcpConfig};
 pub use counters::Counters;
 pub use groups::{GroupCaller, GroupServices, Stray, group_address, split_address};
-pub use network::{Listener, LoopbackNetwork, MemoryNetwork, Network, Stream, TokioNetwork};
+pub use network::{
+    Incoming, Listener, LoopbackNetwork, MemoryNetwork, Network, Stream, TokioNetwork,
+};
 pub use tcp::{Admission, BindError, Peers, TcpTransport};
 pub use tls::{
     CertificateFault, ClientName, CredentialFiles, Credentials, CredentialsError, Subject,

@@ -8,6 +8,7 @@ mod memory;
 mod tokio;
 
 use std::io;
+use std::net::IpAddr;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
 use raft_core::{Address, BoxFuture};
@@ -19,6 +20,14 @@ pub use self::tokio::{LoopbackNetwork, TokioNetwork};
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A stream that somebody else has made.
+pub struct Incoming {
+    /// The stream.
+    pub stream: Box<dyn Stream>,
+    /// Who has, if the network tells.
+    pub from: Option<IpAddr>,
+}
 
 /// Makes streams.
 pub trait Network: Send + Sync + 'static {
@@ -36,4 +45,11 @@ pub trait Listener: Send + 'static {
 
     /// Waits for the next stream. Nothing is lost when the future is dropped before it is ready.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>>;
+
+    /// The same, with where the stream comes from. Connections from one address are bounded
+    /// ([`TcpConfig::connections_per_address_max`](crate::TcpConfig::connections_per_address_max)).
+    fn accept_from(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        let accepting = self.accept();
+        Box::pin(async move { Ok(Incoming { stream: accepting.await?, from: None }) })
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 use raft_core::{Address, BoxFuture};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 
-use super::{Listener, Network, Stream};
+use super::{Incoming, Listener, Network, Stream};
 
 /// TCP, by tokio. Addresses are `host:port`; names are resolved at each dial.
 #[derive(Clone, Copy, Default, Debug)]
@@ -71,6 +71,13 @@ impl Listener for Tcp {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move { Ok(prepared(self.listener.accept().await?.0)) })
+    }
+
+    fn accept_from(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        Box::pin(async move {
+            let (stream, from) = self.listener.accept().await?;
+            Ok(Incoming { stream: prepared(stream), from: Some(from.ip()) })
+        })
     }
 }
 

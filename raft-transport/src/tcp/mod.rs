@@ -22,6 +22,7 @@ pub(crate) use handshake::{HandshakeError, counted, introduce};
 pub(crate) use session::NUMBER_BYTES;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,7 +38,8 @@ use crate::complaints::Complaints;
 use crate::config::{Security, TcpConfig};
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
-use crate::network::{Listener, Network, Stream};
+use crate::network::{Incoming, Listener, Network, Stream};
+use crate::origins::Origins;
 use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Subject;
@@ -88,6 +90,7 @@ pub(crate) struct Shared {
     inbox: Inbox,
     clients: Arc<Slots>,
     handshakes: Arc<Slots>,
+    origins: Arc<Origins>,
     tasks: Tasks,
     phase: watch::Sender<Phase>,
     tally: Arc<Tally>,
@@ -120,6 +123,7 @@ impl TcpTransport {
             inbox: Inbox::new(config.inbox_bytes_max),
             clients: Slots::new(config.clients_max),
             handshakes: Slots::new(config.handshakes_max),
+            origins: Origins::new(config.connections_per_address_max),
             config,
             network,
             peers,
@@ -241,10 +245,10 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
         let accepted = tokio::select! {
             biased;
             () = &mut stopping => return,
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept_from() => accepted,
         };
         match accepted {
-            Ok(stream) => admit(&shared, stream),
+            Ok(Incoming { stream, from }) => admit(&shared, stream, from),
             Err(error) => {
                 shared.tally.accept_errors.one();
                 if error.kind() == std::io::ErrorKind::ConnectionAborted {
@@ -259,7 +263,12 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     }
 }
 
-fn admit(shared: &Arc<Shared>, stream: Box<dyn Stream>) {
+fn admit(shared: &Arc<Shared>, stream: Box<dyn Stream>, from: Option<IpAddr>) {
+    let Some(place) = shared.origins.take(from) else {
+        shared.tally.refused_address.one();
+        shared.complaints.warn(format_args!("too many connections from one address"));
+        return;
+    };
     let Some(slot) = shared.handshakes.take() else {
         shared.tally.handshakes_full.one();
         shared.complaints.warn(format_args!("too many handshakes at once"));
@@ -271,7 +280,11 @@ fn admit(shared: &Arc<Shared>, stream: Box<dyn Stream>) {
         let greeted = greet(&owner, stream).await;
         drop(slot);
         match greeted {
-            Ok((Claim::Client, link)) => client(&owner, link).await,
+            Ok((Claim::Client, link)) => {
+                client(&owner, link).await;
+                // Of a client, it is kept to the end.
+                drop(place);
+            }
             Ok((Claim::Peer { intent, from, .. }, mut link)) => {
                 let Some(peer) = owner.peer(from) else { return };
                 link.established(owner.config.frame_bytes_max, owner.config.peer_liveness);
