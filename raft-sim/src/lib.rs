@@ -10,6 +10,8 @@ pub mod invariants;
 #[cfg(feature = "kv")]
 pub mod kv;
 pub mod net;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 pub mod report;
 #[cfg(feature = "shardkv")]
 pub mod shardkv;

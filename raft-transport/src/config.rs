@@ -76,6 +76,10 @@ pub struct NetConfig {
     pub inbox_bytes_max: u64,
     /// How many clients may be connected. Default 10,000.
     pub clients_max: usize,
+    /// How many connections there may be from one address, of clients and of those that are in their handshake;
+    /// others are closed. Where the [`Network`](crate::Network) does not tell where they come from, there is no
+    /// such limit. Default 2,000.
+    pub connections_per_address_max: usize,
     /// How many connections may be in their handshake; the oldest gives way to a newer one. Default 256.
     pub handshakes_max: usize,
     /// How many requests of one client may be in flight before it is not read any more. Default 1024.
@@ -130,6 +134,7 @@ impl NetConfig {
             offline_messages_max: 1024,
             inbox_bytes_max: 64 << 20,
             clients_max: 10_000,
+            connections_per_address_max: 2_000,
             handshakes_max: 256,
             requests_max: 1024,
             request_bytes_max: 16 << 20,

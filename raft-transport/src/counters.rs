@@ -66,6 +66,8 @@ counters! {
     refused_incarnation,
     /// Handshakes refused: too many clients, or no service.
     refused_client,
+    /// Connections closed because there were too many from their address.
+    refused_address,
     /// Handshakes refused: the first frame was no hello.
     refused_no_hello,
     /// Handshakes that did not end in time.

@@ -27,6 +27,7 @@ mod handshake;
 mod inbox;
 mod link;
 mod network;
+mod origins;
 mod quic;
 mod slots;
 mod tasks;

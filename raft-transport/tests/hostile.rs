@@ -16,6 +16,8 @@ use raft_transport::{
     CallerConfig, Carrier, Counters, NetCaller, NetConfig, NetTransport, Network, Stream,
     TokioNetwork,
 };
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 
@@ -154,7 +156,6 @@ async fn a_damaged_batch_delivers_nothing() {
 
 #[tokio::test]
 async fn half_a_frame_and_the_end() {
-    use tokio::io::AsyncWriteExt;
     let mut setup = Setup::new().await;
     let whole = request(1, b"hello");
     for (count, length) in (1..).zip([1, HEADER_BYTES - 1, HEADER_BYTES, whole.len() - 1]) {
@@ -273,6 +274,73 @@ async fn slow_handshakes_are_ended_and_bounded() {
     }
     assert_eq!(setup.node.counters().handshakes_late, 5);
     setup.undisturbed().await;
+}
+
+/// One byte after the other, each in time, is not a handshake in time.
+#[tokio::test]
+async fn a_handshake_that_drips_is_ended() {
+    let mut setup = Setup::with(|config| config.handshake_max = Duration::from_secs(1)).await;
+    let mut raw = setup.dial().await;
+    for byte in peer_hello(0, 2) {
+        // Once it was closed, nobody takes them.
+        let _ = raw.stream.write_all(&[byte]).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(setup.node.counters().handshakes_late, 1);
+    raw.closed().await;
+    setup.undisturbed().await;
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_places() {
+    let mut setup = Setup::with(|config| config.connections_per_address_max = 4).await;
+    // The good client has a place, and the good peer, whose handshake is over, has none.
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut raw = setup.dial().await;
+        raw.say(&client_hello()).await;
+        assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Welcome);
+        idle.push(raw);
+    }
+    setup.dial().await.closed().await;
+    assert_eq!(setup.node.counters().refused_address, 1);
+    // From elsewhere it is let in.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let node = setup.node.address().0.parse().unwrap();
+    let mut elsewhere = Raw::new(socket.connect(node).await.unwrap());
+    elsewhere.say(&client_hello()).await;
+    assert_eq!(elsewhere.hear().await.unwrap().kind, FrameKind::Welcome);
+    setup.undisturbed().await;
+    // Who goes makes room.
+    drop(idle.pop());
+    soon(async {
+        while setup.node.clients() > 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let mut next = setup.dial().await;
+    next.say(&client_hello()).await;
+    assert_eq!(next.hear().await.unwrap().kind, FrameKind::Welcome);
+    setup.undisturbed().await;
+}
+
+/// They say nothing, and do no harm; what must say something is refused.
+#[tokio::test]
+async fn frames_without_a_payload() {
+    let mut setup = Setup::new().await;
+    let mut raw = setup.dial().await;
+    raw.say(&peer_hello(0, 2)).await;
+    assert_eq!(raw.hear().await.unwrap().kind, FrameKind::Welcome);
+    raw.say(&frame(FrameKind::Raft, b"")).await;
+    let mut payload = bytes::BytesMut::new();
+    encode_envelope(&vote(1, 0, 2, 77), &mut payload);
+    raw.say(&frame(FrameKind::Raft, &payload)).await;
+    assert_eq!(receive(&setup.node, 1).await, [vote(1, 0, 2, 77)]);
+    setup.rejected(&client_hello(), &frame(FrameKind::Request, b""), |c| c.rejected_payload).await;
+    let empty = frame(FrameKind::Hello, b"");
+    setup.refused(&empty, Refusal::NoHello, |c| c.refused_no_hello).await;
 }
 
 #[tokio::test]

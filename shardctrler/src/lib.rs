@@ -38,6 +38,9 @@ mod codec;
 pub mod command;
 mod config;
 mod controller;
+#[cfg(feature = "decoders")]
+#[doc(hidden)]
+pub mod decoders;
 mod raw;
 pub mod rebalance;
 mod refusal;

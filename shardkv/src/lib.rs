@@ -33,6 +33,9 @@ mod planted;
 
 mod clerk;
 pub mod command;
+#[cfg(feature = "decoders")]
+#[doc(hidden)]
+pub mod decoders;
 mod refusal;
 mod server;
 mod status;

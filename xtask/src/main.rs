@@ -7,6 +7,7 @@
 mod bench;
 mod cargo;
 mod examples;
+mod fuzz;
 mod mutants;
 mod no_std;
 mod readme;
@@ -28,6 +29,8 @@ Tasks:
                                   logs are torn; `cargo xtask soak --help` shows its arguments
   mutants [ARGS]                  plants one bug at a time and shows that each is found;
                                   `cargo xtask mutants --help` shows its arguments
+  fuzz [TARGET...] [--seconds N]  fuzzes the decoders of bytes from outside, each for 60 seconds; needs
+                                  cargo-fuzz
   sim [ARGS]                      simulated clusters under faults, everything drawn from seeds;
                                   `cargo xtask sim --help` shows its arguments
   bench [ARGS]                    measures this project beside its peers, in release mode;
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((task, rest)) if task == "test-all" => test_all::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "fuzz" => fuzz::run(rest),
         Some((task, rest)) if task == "mutants" => mutants::run(rest),
         Some((task, rest)) if task == "sim" => sim::run(rest),
         Some((task, rest)) if task == "soak" => soak::run(rest),

@@ -46,6 +46,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
     story.stage("soak, short", soak::short);
     story.stage("soak over TLS, short", soak::short_tls);
     story.stage("soak of shards, short", soak::short_sharded);
+    story.stage("soak in namespaces, short", soak::short_netns);
     print!("{}", story.tell(strict));
     Ok(if story.counts(strict).failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -17,7 +17,7 @@ use super::client::Connection;
 use super::effects::{input_of, output_of};
 use super::journal::{Journal, Seen};
 use crate::checker::models::{Current, Got, KvInput, KvOp, KvOutput};
-use crate::history::{Call, Client};
+use crate::history::{Call, Client, Recorder};
 
 /// A client that does one thing at a time. Of all it asks and is told there is a record: calls of which it
 /// is certain that they had no effect are struck out, and checked to have had none.
@@ -37,6 +37,15 @@ impl<C: Calls> SimClerk<C> {
     pub(super) fn new(journal: Journal, connection: Connection<C>) -> Self {
         let client = journal.recorder.client();
         Self { journal, client, clerk: connection.clerk, caller: connection.caller }
+    }
+
+    /// A client outside of the simulation, whose calls the recorder notes: `clerk` calls by `caller`.
+    pub fn recording(
+        recorder: Recorder<KvInput, KvOutput>,
+        clerk: C,
+        caller: Arc<dyn Caller>,
+    ) -> Self {
+        Self::new(Journal::new(recorder), Connection { clerk, caller })
     }
 
     /// Another client in the same process, with the same session: both may have calls in flight.

@@ -44,6 +44,11 @@ fn admit(shared: &Arc<Shared>, arrived: Arrived) {
     };
     let Some(arrived) = arrived else { return };
     let from = arrived.from.clone();
+    let Some(origin) = shared.origins.take(&from) else {
+        shared.tally.refused_address.one();
+        shared.complaints.warn(format_args!("too many connections from the address of {from}"));
+        return;
+    };
     let mut place = shared.handshakes.enter();
     let owner = Arc::clone(shared);
     // Once stopped, the connection is dropped with the task.
@@ -58,7 +63,11 @@ fn admit(shared: &Arc<Shared>, arrived: Arrived) {
         };
         drop(place);
         match greeted {
-            Ok(Greeted::Client(link)) => client(&owner, *link).await,
+            Ok(Greeted::Client(link)) => {
+                client(&owner, *link).await;
+                // Of a client, it is kept to the end.
+                drop(origin);
+            }
             Ok(Greeted::Peer(from, lanes)) => {
                 if let Some(peer) = owner.peer(from) {
                     peer.connected(*lanes);

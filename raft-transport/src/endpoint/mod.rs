@@ -38,6 +38,7 @@ use crate::complaints::Complaints;
 use crate::config::NetConfig;
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
+use crate::origins::Origins;
 use crate::quic::Farewell;
 use crate::slots::Slots;
 use crate::tasks::Tasks;
@@ -90,6 +91,7 @@ pub(crate) struct Shared {
     inbox: Inbox,
     clients: Arc<Slots>,
     handshakes: Arc<Crowd>,
+    origins: Arc<Origins>,
     tasks: Tasks,
     phase: watch::Sender<Phase>,
     tally: Arc<Tally>,
@@ -123,6 +125,7 @@ impl NetTransport {
             inbox: Inbox::new(config.inbox_bytes_max),
             clients: Slots::new(config.clients_max),
             handshakes: Crowd::new(config.handshakes_max),
+            origins: Origins::new(config.connections_per_address_max),
             dialler: carrier.dialler(config.peer_liveness.silence_max),
             config,
             farewell: Mutex::new(acceptor.farewell()),

@@ -16,6 +16,7 @@ mod faults;
 mod import;
 mod layout;
 mod load;
+mod netns;
 mod options;
 mod random;
 mod sharded;
@@ -60,6 +61,10 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options::parse(args)?;
+    if let Some(why) = options.netns.then(netns::missing).flatten() {
+        println!("skipped: {why}");
+        return Ok(ExitCode::SUCCESS);
+    }
     Ok(if soak(options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -78,6 +83,14 @@ pub(crate) fn short_sharded() -> Result<Ended, String> {
     stage(&["--short", "--sharded"])
 }
 
+/// Five nodes on five hosts, or nearly so.
+pub(crate) fn short_netns() -> Result<Ended, String> {
+    match netns::missing() {
+        Some(why) => Ok(Ended::Skipped(why)),
+        None => stage(&["--short", "--netns"]),
+    }
+}
+
 fn stage(args: &[&str]) -> Result<Ended, String> {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
     Ok(Ended::Ran(Counts::of(soak(Options::parse(&args)?)?)))
@@ -85,6 +98,9 @@ fn stage(args: &[&str]) -> Result<Ended, String> {
 
 /// Whether everything held. The directory of a run that failed is kept.
 fn soak(options: Options) -> Result<bool, String> {
+    if options.netns {
+        return netns::run(options);
+    }
     let Some(programs) = build(options.short)? else { return Ok(false) };
     // Below `target` and not in /tmp, which may be memory: a log belongs on a disk.
     let dir = root().join(format!("target/soak/{}", std::process::id()));

@@ -1,0 +1,3 @@
+//! What the program `shardkv` reads.
+
+pub use shardkv_server::decoders::{description, records};

@@ -1,0 +1,4 @@
+//! The proxy does what its rules say, and counts it.
+
+mod datagrams;
+mod streams;
