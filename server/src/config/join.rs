@@ -27,6 +27,11 @@ pub(crate) enum JoinGroups {
 }
 
 impl JoinGroups {
+    /// Whether the node is to wait until an operator adds it to a group.
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::Only(groups) if groups.is_empty())
+    }
+
     /// The groups, of those that are there.
     pub(crate) fn among(&self, there: &[GroupId]) -> Result<Vec<GroupId>, Failure> {
         let Self::Only(wanted) = self else { return Ok(there.to_vec()) };
@@ -72,7 +77,7 @@ impl fmt::Display for JoinGroups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
-            Self::Only(groups) if groups.is_empty() => f.write_str("none"),
+            Self::Only(_) if self.is_none() => f.write_str("none"),
             Self::Only(groups) => {
                 let groups: Vec<_> = groups.iter().map(u64::to_string).collect();
                 f.write_str(&groups.join(","))

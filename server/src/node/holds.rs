@@ -24,6 +24,8 @@ const BYTES_MAX: u64 = 1 << 20;
 pub(crate) enum Hold {
     /// It was there when the group was made, with these nodes.
     Made(BTreeSet<NodeId>),
+    /// It has nothing to do with it until a leader gives it a replica.
+    Spare,
     /// It wants to be a member, and has no replica yet.
     Wanted,
     /// A leader gave it a replica, and it goes on asking to be a voter.
@@ -116,6 +118,7 @@ fn parse(line: &str) -> Option<(GroupId, Hold)> {
         number => GroupId(number.parse().ok().filter(|number| *number <= GROUP_MAX)?),
     };
     let hold = match hold {
+        "spare" => Hold::Spare,
         "wanted" => Hold::Wanted,
         "asking" => Hold::Asking,
         "given" => Hold::Given,
@@ -134,6 +137,7 @@ fn line(group: GroupId, hold: &Hold) -> String {
         GroupId(number) => number.to_string(),
     };
     let hold = match hold {
+        Hold::Spare => "spare".to_owned(),
         Hold::Wanted => "wanted".to_owned(),
         Hold::Asking => "asking".to_owned(),
         Hold::Given => "given".to_owned(),
@@ -170,6 +174,7 @@ mod tests {
             (GroupId(2), Hold::Asking),
             (GroupId(3), Hold::Given),
             (GroupId(4), Hold::Removed),
+            (GroupId(5), Hold::Spare),
             (PLAIN, Hold::Made([NodeId(1)].into())),
         ];
         for (group, hold) in all.clone() {

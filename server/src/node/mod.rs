@@ -35,6 +35,7 @@ use raft_core::{Address, Membership, NodeId, RoleChange, Service};
 use raft_storage::Wal;
 use raft_transport::{GroupServices, TcpConfig, TcpTransport};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::client::entropy;
 use crate::config::{Config, HostPort, Mode, PLAIN};
@@ -198,6 +199,12 @@ impl RunningNode {
     /// Reads the certificates again: see [`Wire::reload`].
     pub(crate) async fn reload(&self) -> Result<Reloaded, Failure> {
         self.wire.reload().await
+    }
+
+    /// Stops after it was removed. Clients that know of no other node hear from it for a while where the group is.
+    pub(crate) async fn take_leave(&self) {
+        sleep(2 * self.host.config.election_timeout.value.0).await;
+        self.stop().await;
     }
 
     /// Stops in order: what it leads is handed over, and what is in flight is answered, within the time that was

@@ -122,13 +122,15 @@ fn begin_holds(config: &Config, holds: &Holds, joined: Option<&Joined>) -> Done 
     let id = NodeId(config.node_id.value);
     if let Some(joined) = joined {
         let there: Vec<GroupId> = joined.groups.iter().copied().map(GroupId).collect();
-        let wanted = match joined.kind {
-            // It has one, and a node of it is of use in that only.
-            WireMode::Plain => vec![PLAIN],
-            WireMode::Sharded => config.join_groups.value.among(&there)?,
-        };
-        for group in wanted {
-            holds.set(group, Hold::Wanted)?;
+        let wanted = &config.join_groups.value;
+        match joined.kind {
+            WireMode::Plain if wanted.is_none() => holds.set(PLAIN, Hold::Spare)?,
+            WireMode::Plain => holds.set(PLAIN, Hold::Wanted)?,
+            WireMode::Sharded => {
+                for group in wanted.among(&there)? {
+                    holds.set(group, Hold::Wanted)?;
+                }
+            }
         }
     }
     for (group, nodes) in config.made_groups() {

@@ -32,7 +32,7 @@ pub(crate) async fn server(config: Config) -> Done {
         Err(failure) => {
             if failure.exit == Exit::Removed {
                 // Whoever asked for that may wait for the answer.
-                node.stop().await;
+                node.take_leave().await;
             }
             return Err(failure);
         }

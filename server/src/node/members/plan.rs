@@ -45,12 +45,15 @@ pub(super) fn target(
         Change::Replace { old, new, .. } => {
             let (is_done, was_voter) =
                 (target.voters.contains(&NodeId(*new)), target.voters.contains(&NodeId(*old)));
-            if old != new && (was_voter || !is_done) {
-                if !was_voter {
-                    return Err(ChangeRefusal::NoMember { node: *old });
+            // One that was replaced before is replaced.
+            let was_replaced = is_done && is_known(*old);
+            match was_voter {
+                false if was_replaced => {}
+                false => return Err(ChangeRefusal::NoMember { node: *old }),
+                true => {
+                    remove(&mut target, *old);
+                    promote(&mut target, *new);
                 }
-                remove(&mut target, *old);
-                promote(&mut target, *new);
             }
         }
     }
