@@ -43,7 +43,7 @@ pub(super) async fn join(host: &Host, joining: Joining) -> Result<Joined, JoinRe
         None => number_for(host, life),
     };
     let address = Address(joining.address);
-    if let Err(error) = host.book.succeed(node, life, address) {
+    if let Err(error) = host.book.succeed(node, life, address).await {
         return Err(JoinRefusal::NotKept { reason: error.to_string() });
     }
     tracing::info!(node = node.0, "gave a node its number");

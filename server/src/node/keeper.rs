@@ -71,6 +71,19 @@ async fn exchange_with(host: Arc<Host>, at: Address) -> (Address, bool) {
     (at, answered)
 }
 
+/// Writes the book whenever it has changed.
+pub(super) async fn save(host: Arc<Host>) {
+    let mut changes = host.book.version();
+    loop {
+        changes.borrow_and_update();
+        if let Err(error) = host.book.save().await {
+            tracing::warn!("cannot write the address book: {error}");
+        }
+        sleep(PAUSE).await;
+        let _ = timeout(EXCHANGE, changes.changed()).await;
+    }
+}
+
 /// Keeps the book, the services' hints and the controller's configurations at what the groups' members are.
 pub(super) async fn follow_members(host: Arc<Host>) {
     let controller = match host.mode() {

@@ -136,6 +136,7 @@ impl OpenNode {
         let watch = (mode == Mode::Sharded).then(|| sharded::Watch::new(&host));
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper::exchange(host.clone(), contact.as_ref().map(HostPort::address)));
+        tasks.spawn(keeper::save(host.clone()));
         tasks.spawn(keeper::follow_members(host.clone()));
         tasks.spawn(joining::ask_for_votes(host.clone()));
         Ok(RunningNode { id, host, wal, transport, wire, watch, _tasks: tasks })
@@ -213,6 +214,9 @@ impl RunningNode {
         let config = &self.host.config;
         let election = 2 * config.election_timeout.value.0;
         transfer::resign(&self.host, election.min(config.shutdown_timeout.value.0)).await;
+        if let Err(error) = self.host.book.save().await {
+            tracing::warn!("cannot write the address book: {error}");
+        }
         self.transport.shutdown().await;
         self.host.node.shutdown().await;
         self.wal.close().await;

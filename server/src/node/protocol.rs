@@ -25,7 +25,8 @@ pub(crate) enum Request {
     Join(Joining),
     /// Who is there, and does it have a replica of the group?
     Probe { group: u64 },
-    /// Have a replica of the group, in this life. Said by its leader, when the node is no member of it.
+    /// Have a replica of the group, in this life. Said by its leader, when this life is a learner in it and was nothing
+    /// before.
     Host { group: u64, life: u64 },
     /// The members of a group. For its leader.
     Members { group: u64 },

@@ -56,8 +56,8 @@ fn exchange(host: &Host, cluster: u64, book: Raw) -> Reply {
     Reply::Exchanged { cluster: host.cluster.0, node: host.id.0, book }
 }
 
-/// A leader gives this node a replica of its group. This life of the node has promised nothing in it yet, or is a member
-/// already; without members to begin with, it has no vote before it has caught up.
+/// A leader gives this node a replica of its group. This life of the node has promised nothing in it as the member that it
+/// is; without members to begin with, it has no vote before it has caught up.
 async fn give(host: &Arc<Host>, group: GroupId, life: u64) -> Result<(), HostRefusal> {
     if life != host.life.0 {
         return Err(HostRefusal::OtherLife { life: host.life.0 });

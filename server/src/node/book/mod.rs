@@ -5,7 +5,7 @@
 //! promised, and is refused under its number until the cluster has given that number away anew.
 //!
 //! Nodes tell each other what they have in theirs (`keeper`), and each [`Entry`] says itself which of two is the newer.
-//! So a node that was away for long hears of those who came meanwhile from themselves, which a log could not
+//! What a node learns is on its disk soon after, not before it counts: it would be told again. So a node that was away for long hears of those who came meanwhile from themselves, which a log could not
 //! bring: for whoever is not in the book is not connected.
 
 mod entry;
@@ -17,7 +17,7 @@ pub(crate) use file::Raw;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastrand::Rng;
 use raft_core::{Address, GroupId, Incarnation, Membership, NodeId};
@@ -46,6 +46,8 @@ pub(crate) struct AddressBook {
     origin: DirectoryOrigin,
     path: PathBuf,
     held: Mutex<Held>,
+    /// What the file has, as far as is known. Held while it is written.
+    saved: Mutex<Option<Contents>>,
     version: watch::Sender<u64>,
     /// Whether the cluster knows another life of this node, which came after this one.
     succeeded: watch::Sender<bool>,
@@ -76,6 +78,7 @@ impl AddressBook {
             origin,
             path,
             held,
+            saved: Mutex::new(None),
             version: watch::Sender::new(0),
             succeeded: watch::Sender::new(false),
         })
@@ -85,30 +88,34 @@ impl AddressBook {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what it has. What is changed is on the disk when this returns: these are few bytes, and seldom.
-    fn change<T>(&self, how: impl FnOnce(&mut Contents) -> T) -> Result<T, (T, std::io::Error)> {
+    /// Changes what it has. It is on the disk after the next [`Self::save`].
+    fn change<T>(&self, how: impl FnOnce(&mut Contents) -> T) -> T {
         let mut held = self.held();
-        let mut contents = held.contents.clone();
-        let result = how(&mut contents);
-        if contents == held.contents {
-            return Ok(result);
+        let before = held.contents.clone();
+        let result = how(&mut held.contents);
+        if held.contents != before {
+            drop(held);
+            self.version.send_modify(|version| *version += 1);
         }
-        let written = file::write(&self.path, &contents);
-        if let Err(error) = written {
-            return Err((result, error));
-        }
-        held.contents = contents;
-        drop(held);
-        self.version.send_modify(|version| *version += 1);
-        Ok(result)
+        result
     }
 
-    /// The same, where nothing is lost if it cannot be written: it comes again.
-    fn learn<T>(&self, how: impl FnOnce(&mut Contents) -> T) -> T {
-        self.change(how).unwrap_or_else(|(result, error)| {
-            tracing::warn!("cannot write {}: {error}", self.path.display());
-            result
-        })
+    /// Writes what it has. Blocks for as long as the disk does.
+    fn save_now(&self) -> std::io::Result<()> {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let contents = self.contents();
+        if saved.as_ref() != Some(&contents) {
+            file::write(&self.path, &contents)?;
+            *saved = Some(contents);
+        }
+        Ok(())
+    }
+
+    /// Writes what it has, on a thread of its own.
+    pub(crate) async fn save(self: &Arc<Self>) -> std::io::Result<()> {
+        let book = Arc::clone(self);
+        let saving = tokio::task::spawn_blocking(move || book.save_now());
+        saving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
     /// Counts the changes, for those who wait for one.
@@ -143,21 +150,21 @@ impl AddressBook {
         self.held().hints.insert(node, address);
     }
 
-    /// This node is reached here.
+    /// This node is reached here. Blocks for as long as the disk does.
     pub(crate) fn enter_own(&self, address: Address) -> Result<(), Failure> {
         let (own, life) = (self.own, self.life);
-        let entered = self.change(|contents| match contents.nodes.get_mut(&own) {
+        self.change(|contents| match contents.nodes.get_mut(&own) {
             Some(entry) => entry.move_to(life, address),
             None => _ = contents.nodes.insert(own, Entry::first(address, Some(life))),
         });
-        entered.map_err(|(_, error)| {
+        self.save_now().map_err(|error| {
             Failure::refused(format!("cannot write {}: {error}", self.path.display()))
         })
     }
 
     /// A node was found, in this life. Whether that is the life that has its number; if it had none, it has now.
     pub(crate) fn introduce(&self, node: NodeId, life: Incarnation, address: &Address) -> bool {
-        self.learn(|contents| {
+        self.change(|contents| {
             let room = contents.nodes.len() < ENTRIES_MAX && address.0.len() <= ADDRESS_BYTES_MAX;
             match contents.nodes.get_mut(&node) {
                 Some(entry) => *entry.life.get_or_insert(life) == life,
@@ -170,31 +177,31 @@ impl AddressBook {
         })
     }
 
-    /// The number is a new life's from now on: what the one before it has promised is settled. Fails when it cannot
-    /// be written.
-    pub(crate) fn succeed(
-        &self,
+    /// The number is a new life's from now on: what the one before it has promised is settled. On the disk when this
+    /// returns.
+    pub(crate) async fn succeed(
+        self: &Arc<Self>,
         node: NodeId,
         life: Incarnation,
         address: Address,
-    ) -> Result<(), std::io::Error> {
-        let succeeded = self.change(|contents| match contents.nodes.get_mut(&node) {
+    ) -> std::io::Result<()> {
+        self.change(|contents| match contents.nodes.get_mut(&node) {
             Some(entry) => entry.succeed(life, address),
             None => _ = contents.nodes.insert(node, Entry::first(address, Some(life))),
         });
-        succeeded.map_err(|(_, error)| error)
+        self.save().await
     }
 
     /// A group has these members, as its log says from `since` on.
     pub(crate) fn place(&self, group: GroupId, since: u64, membership: &Membership) {
         let place = Place::new(since, membership);
-        self.learn(|contents| contents.merge_place(group, &place));
+        self.change(|contents| contents.merge_place(group, &place));
     }
 
     /// Takes what is newer in what another node has.
     pub(crate) fn merge(&self, theirs: &Contents) {
         let (own, life) = (self.own, self.life);
-        let is_succeeded = match self.learn(|contents| contents.merge(own, life, theirs)) {
+        let is_succeeded = match self.change(|contents| contents.merge(own, life, theirs)) {
             Standing::Own => false,
             Standing::Succeeded => true,
             // A directory that was just made is not the one that others have seen.
@@ -252,17 +259,13 @@ impl Peers for AddressBook {
                 );
                 Admission::WrongIncarnation
             }
-            // On the disk before it counts: a restart must not make this node forget whom it has let in.
-            None => match self.change(|contents| {
-                let entry = contents.nodes.entry(node);
-                entry.or_insert_with(|| Entry::first(address, None)).life = Some(life);
-            }) {
-                Ok(()) => Admission::Admitted,
-                Err((_, error)) => {
-                    tracing::error!("cannot write {}: {error}", self.path.display());
-                    Admission::UnknownNode
-                }
-            },
+            None => {
+                self.change(|contents| {
+                    let entry = contents.nodes.entry(node);
+                    entry.or_insert_with(|| Entry::first(address, None)).life = Some(life);
+                });
+                Admission::Admitted
+            }
         }
     }
 }

@@ -7,22 +7,24 @@ fn at(text: &str) -> Address {
     Address::from(text)
 }
 
-fn book(dir: &tempfile::TempDir, own: NodeId, life: u64) -> AddressBook {
+fn book(dir: &tempfile::TempDir, own: NodeId, life: u64) -> Arc<AddressBook> {
     let path = dir.path().join(format!("book-{}", own.0));
-    AddressBook::open(path, own, Incarnation(life), DirectoryOrigin::Existing, 1).expect("a book")
+    let book = AddressBook::open(path, own, Incarnation(life), DirectoryOrigin::Existing, 1);
+    Arc::new(book.expect("a book"))
 }
 
-#[test]
-fn a_stranger_and_a_node_in_another_life_are_not_let_in_also_after_a_restart() {
+#[tokio::test]
+async fn a_stranger_and_a_node_in_another_life_are_not_let_in_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = book(&dir, A, 7);
     assert_eq!(first.admit(B, Incarnation(8)), Admission::UnknownNode);
     first.hint(B, at("b:1"));
     assert_eq!(first.admit(B, Incarnation(8)), Admission::Admitted);
+    first.save().await.unwrap();
     let again = book(&dir, A, 7);
     assert_eq!(again.admit(B, Incarnation(9)), Admission::WrongIncarnation);
     assert_eq!(again.admit(B, Incarnation(8)), Admission::Admitted);
-    again.succeed(B, Incarnation(9), at("b:2")).unwrap();
+    again.succeed(B, Incarnation(9), at("b:2")).await.unwrap();
     assert_eq!(again.admit(B, Incarnation(9)), Admission::Admitted);
     assert_eq!(again.admit(B, Incarnation(8)), Admission::WrongIncarnation);
     assert_eq!(book(&dir, A, 7).addresses()[&B], at("b:2"));
@@ -49,13 +51,13 @@ fn of_two_addresses_the_one_that_the_node_told_last_counts() {
     assert!(!*b.succeeded().borrow());
 }
 
-#[test]
-fn a_life_that_was_succeeded_learns_of_it_and_cannot_take_its_number_back() {
+#[tokio::test]
+async fn a_life_that_was_succeeded_learns_of_it_and_cannot_take_its_number_back() {
     let dir = tempfile::tempdir().unwrap();
     let (a, old) = (book(&dir, A, 7), book(&dir, B, 8));
     old.enter_own(at("b:1")).unwrap();
     a.merge(&old.contents());
-    a.succeed(B, Incarnation(9), at("b:9")).unwrap();
+    a.succeed(B, Incarnation(9), at("b:9")).await.unwrap();
     for port in 2..5 {
         old.enter_own(at(&format!("b:{port}"))).unwrap();
         a.merge(&old.contents());

@@ -1,12 +1,12 @@
 //! The members of a group, as its leader shows and changes them.
 //!
 //! ```text
-//! who is at the address -> an old life is removed -> the node gets a replica -> learner -> voter
+//! who is at the address -> an old life is removed -> learner -> the node gets a replica -> voter
 //! ```
 //!
-//! A node gets a replica only when no life of it is a member, or this life has one already. So what a directory that was
-//! lost has promised is settled before the node says anything again (ADR 0013), and whoever repeats a change goes on
-//! where it was left, at this leader or at the next.
+//! A member without a replica is an old life of its node, or an attempt that was broken off: it is removed first. So what
+//! a directory that was lost has promised is settled before the node says anything again (ADR 0013), and whoever
+//! repeats a change goes on where it was left, at this leader or at the next.
 
 mod plan;
 mod prepare;

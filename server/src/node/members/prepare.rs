@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use raft_core::{Address, Incarnation, NodeId};
+use tokio::time::{Instant, sleep};
 
 use super::{Changing, Planned};
 use crate::client::ask;
@@ -10,6 +11,8 @@ use crate::node::protocol::{ChangeRefusal, Probed, Reply, Request};
 
 /// How long a node has to answer.
 const ANSWER: Duration = Duration::from_secs(2);
+/// The pause before it is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long it has to start a replica: it may have to read its log.
 const START: Duration = Duration::from_secs(20);
 
@@ -35,14 +38,32 @@ impl Changing<'_> {
             return Ok(());
         }
         self.remove_old_life(node).await?;
+        // Before it has a replica: else that is told that it was removed, if the node was a member before.
+        self.add_learner(node).await?;
         self.give_replica(node, &address, life).await
+    }
+
+    async fn add_learner(&self, node: NodeId) -> Result<(), ChangeRefusal> {
+        let status = self.replica.operated.status();
+        let mut target = status.membership.target();
+        target.learners.insert(node);
+        self.reach(Planned { since: status.membership_since, target }).await.map(|_| ())
     }
 
     async fn probe(&self, node: NodeId, address: &Address) -> Result<Probed, ChangeRefusal> {
         let probe = Request::Probe { group: self.group.0 };
-        let Ok(Reply::Probed(found)) = ask(&self.host.caller, address, &probe, ANSWER).await else {
-            let address = address.0.clone();
-            return Err(ChangeRefusal::Unreachable { node: node.0, address });
+        let until = Instant::now() + ANSWER;
+        let found = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(Reply::Probed(found)) = ask(&self.host.caller, address, &probe, left).await {
+                break found;
+            }
+            if Instant::now() + PAUSE >= until {
+                let address = address.0.clone();
+                return Err(ChangeRefusal::Unreachable { node: node.0, address });
+            }
+            // It may just have started: whoever has tried before it did does not try again at once.
+            sleep(PAUSE).await;
         };
         match (found.cluster, found.node) == (self.host.cluster.0, node.0) {
             true => Ok(found),
