@@ -1,4 +1,5 @@
 //! The documents' commands, typed in order against real processes, with what they print compared.
+#![allow(clippy::disallowed_methods, reason = "real processes live in real time")]
 
 mod common;
 #[path = "console/script.rs"]

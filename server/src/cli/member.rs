@@ -26,7 +26,7 @@ pub(crate) enum MemberCommand {
 pub(crate) enum LeaderCommand {
     /// Show who leads a group
     Show(ShowArgs),
-    /// Hand leadership over to another voter; clients wait for two round trips and a sync
+    /// Hand leadership over to another voter; clients wait for about two round trips and two syncs
     Transfer(TransferArgs),
 }
 

@@ -93,7 +93,10 @@ impl Shell {
                 }
                 return Printed { code, lines };
             }
-            lines.push(self.as_in_the_document(line));
+            // What the shell says of its jobs is not the command's.
+            if !(line.starts_with("bash: line ") && line.contains(" Killed ")) {
+                lines.push(self.as_in_the_document(line));
+            }
         }
     }
 
