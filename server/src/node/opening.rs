@@ -39,7 +39,9 @@ pub(super) async fn open(mut config: Config, wire: &Wire) -> Result<Opened, Fail
     match (&found, config.contact()) {
         (Some(found), _) => config.complete(found.cluster.0, found.node.0),
         (None, Some(contact)) => {
-            let asked = joining(&config, named_by_certificate(wire), life);
+            let named = named_by_certificate(wire);
+            check_certificate(&config, named)?;
+            let asked = joining(&config, named, life);
             let answer = ask_for_number(&wire.caller(), &contact, asked).await?;
             check_joined(&config, &answer)?;
             config.complete(answer.cluster, answer.node);
@@ -98,6 +100,17 @@ fn named_by_certificate(wire: &Wire) -> Option<NodeId> {
             _ => None,
         },
         raft_transport::Security::Plaintext => None,
+    }
+}
+
+fn check_certificate(config: &Config, named: Option<NodeId>) -> Done {
+    let own = config.node_id.value;
+    match named {
+        Some(NodeId(node)) if own != 0 && own != node => Err(Failure::refused(format!(
+            "the certificate is of node {node}, and this is node {own}"
+        ))
+        .hint("leave --node-id out: the certificate says it")),
+        _ => Ok(()),
     }
 }
 
