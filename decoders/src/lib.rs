@@ -65,7 +65,8 @@ decoders! {
     shardkv::shardkv_reply,
     shardkv::shardkv_snapshot,
     server::records,
-    server::description,
+    server::node_request,
+    server::node_reply,
     history::jepsen_log,
     history::kv_log,
 }

@@ -205,11 +205,36 @@ pub(crate) fn records() -> Vec<Vec<u8>> {
     vec![tsv.to_vec(), ndjson.to_vec(), b"\n\r\n-\ntext".to_vec()]
 }
 
-pub(crate) fn description() -> Vec<Vec<u8>> {
+pub(crate) fn node_request() -> Vec<Vec<u8>> {
+    vec![
+        // To describe itself; to join, without a cluster or a number.
+        vec![2, 0],
+        vec![2, 2, 0, 0, 9, 3, b'h', b':', b'1'],
+        // Probe, host, members.
+        vec![2, 3, 1],
+        vec![2, 4, 1, 9],
+        vec![2, 5, 1],
+        // Adds a learner, replaces a node, hands leadership over.
+        vec![2, 6, 1, 0, 4, 1, 3, b'h', b':', b'1', 0, 1, 5, 9],
+        vec![2, 6, 1, 3, 4, 5, 0, 0, 9],
+        vec![2, 7, 1, 2],
+    ]
+}
+
+pub(crate) fn node_reply() -> Vec<Vec<u8>> {
     let replica = [1, 3, 9, 1, 2, 30, 29, 31, 30, 1, 20, 0xff, 1, 2, 0xee, 1, 4];
     let shards = [1, 2, 1, 1, 2, 5, 50];
     let group = [&[1, 1, 2, 3, b'h', b':', b'1'][..], &replica, &shards].concat();
-    vec![[&[1, 7, 1, 2, 0, 0, 0][..], &group].concat(), vec![1, 7, 1, 0]]
+    vec![
+        [&[2, 0, 7, 1, 0, 2, 0, 0, 0][..], &group].concat(),
+        vec![2, 0, 7, 1, 1, 0],
+        // Probed, hosted, changed, refused.
+        vec![2, 3, 7, 1, 9, 1],
+        vec![2, 4, 0],
+        vec![2, 6, 0, 5],
+        vec![2, 6, 1, 2, 5],
+        vec![2, 7, 0],
+    ]
 }
 
 pub(crate) fn jepsen_log() -> Vec<Vec<u8>> {

@@ -1,3 +1,3 @@
 //! What the program `shardkv` reads.
 
-pub use shardkv_server::decoders::{description, records};
+pub use shardkv_server::decoders::{node_reply, node_request, records};

@@ -10,6 +10,7 @@
 //!   addresses makes one of an error of the group, with a [`Hint`] at the leader.
 //! - What a store does travels as an [`Answer`] to a write ([`write_body`]) or a [`Read`]; [`outcome`] takes
 //!   it apart for a client.
+//! - A server lets requests wait while its node is being [`elected`].
 //! - [`LogClock`] is the time that a leader stamps on commands, for sessions to expire by.
 
 pub use crate::clerk::outcome;
@@ -19,5 +20,5 @@ pub use crate::command::{from_body, read_write, write_body};
 pub use crate::envelope::{push_ticket, read_request, request, take_ticket};
 pub use crate::fault::{Directory, Elsewhere, Fault, Hint};
 pub use crate::replicated::Replicated;
-pub use crate::server::LogClock;
+pub use crate::server::{LogClock, elected};
 pub use crate::wire::{Answer, Found, Listed, Read, page_reply, read_reply, reply};

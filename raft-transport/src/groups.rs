@@ -8,7 +8,7 @@
 //! On the wire: 0x81 (this format), the group (8 bytes, little endian), the request.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use raft_core::{Address, BoxFuture, CallError, Caller, GroupId, Service};
@@ -69,34 +69,59 @@ fn addressed(group: GroupId, request: &[u8]) -> Bytes {
 }
 
 /// The group and its request, if it is for a group.
-fn unaddressed(mut request: Bytes) -> Option<(GroupId, Bytes)> {
+fn unaddressed(request: &Bytes) -> Option<(GroupId, Bytes)> {
     let (header, _) = request.split_first_chunk::<HEADER>()?;
     let [FORMAT, group @ ..] = header else { return None };
-    let group = GroupId(u64::from_le_bytes(*group));
-    Some((group, request.split_off(HEADER)))
+    Some((GroupId(u64::from_le_bytes(*group)), request.slice(HEADER..)))
 }
 
 /// What is answered to a request for a group that is not here, or for no group.
 pub type Stray = Box<dyn Fn(Option<GroupId>) -> Bytes + Send + Sync>;
 
-/// The services of a node, by group: one service for a listener.
+/// The services of a node, by group: one service for a listener. Groups may come and go while it runs.
 pub struct GroupServices {
-    services: BTreeMap<GroupId, Arc<dyn Service>>,
+    services: RwLock<BTreeMap<GroupId, Arc<dyn Service>>>,
+    /// The group that requests are for that name none.
+    unnamed: Option<GroupId>,
     stray: Stray,
 }
 
 impl GroupServices {
     /// These services, and what is answered to requests for others.
     pub fn new(services: BTreeMap<GroupId, Arc<dyn Service>>, stray: Stray) -> Self {
-        Self { services, stray }
+        Self { services: RwLock::new(services), unnamed: None, stray }
+    }
+
+    /// The same, with a group that requests are for that name none. While it is not here they are strays for no group.
+    pub fn with_unnamed(self, group: GroupId) -> Self {
+        Self { unnamed: Some(group), ..self }
+    }
+
+    /// Requests for `group` are for `service` from now on.
+    pub fn insert(&self, group: GroupId, service: Arc<dyn Service>) {
+        self.services.write().unwrap_or_else(PoisonError::into_inner).insert(group, service);
+    }
+
+    /// Requests for `group` are strays from now on; those that are under way go on.
+    pub fn remove(&self, group: GroupId) {
+        self.services.write().unwrap_or_else(PoisonError::into_inner).remove(&group);
+    }
+
+    fn service(&self, group: GroupId) -> Option<Arc<dyn Service>> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner).get(&group).cloned()
     }
 }
 
 impl Service for GroupServices {
     fn call(&self, request: Bytes) -> BoxFuture<'static, Bytes> {
-        let found = unaddressed(request);
-        let group = found.as_ref().map(|(group, _)| *group);
-        match found.and_then(|(group, request)| Some((self.services.get(&group)?, request))) {
+        let (group, found) = match unaddressed(&request) {
+            Some((group, inner)) => (Some(group), self.service(group).map(|it| (it, inner))),
+            None => {
+                let found = self.unnamed.and_then(|group| self.service(group));
+                (None, found.map(|it| (it, request)))
+            }
+        };
+        match found {
             Some((service, request)) => service.call(request),
             None => {
                 let reply = (self.stray)(group);

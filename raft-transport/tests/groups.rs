@@ -50,6 +50,20 @@ async fn a_request_reaches_the_service_of_its_group_and_no_other() {
 }
 
 #[tokio::test]
+async fn services_come_and_go_and_one_is_for_what_names_none() {
+    let services = services().with_unnamed(GroupId(3));
+    let ask = async |request: &'static [u8]| services.call(Bytes::from_static(request)).await;
+    let of_three = b"\x81\x03\0\0\0\0\0\0\0x";
+    assert_eq!(ask(b"x").await, "not None");
+    services.insert(GroupId(3), Arc::new(Named("three")));
+    assert_eq!(ask(b"x").await, "three:x");
+    assert_eq!(ask(of_three).await, "three:x");
+    services.remove(GroupId(3));
+    assert_eq!(ask(b"x").await, "not None");
+    assert_eq!(ask(of_three).await, format!("not {:?}", Some(GroupId(3))));
+}
+
+#[tokio::test]
 async fn whatever_bytes_come_are_answered() {
     let services = services();
     for length in 0..20 {

@@ -2,10 +2,8 @@
 //! what was understood is understood the same when it is written again. Each says whether it
 //! understood something.
 
-use kv::rpc::encode;
-
 use crate::cli::Format;
-use crate::node::Described;
+use crate::node::{Reply, Request};
 use crate::records::{self, Line};
 
 /// Lines of records, in each format.
@@ -35,15 +33,28 @@ pub fn records(input: &[u8]) -> bool {
     understood
 }
 
-/// What a node says of itself.
+/// What is asked of a node's own service.
 ///
 /// # Panics
 ///
 /// When that does not hold.
-pub fn description(input: &[u8]) -> bool {
-    let Ok(described) = Described::read(input) else { return false };
-    let first = encode(vec![1], &described);
-    let again = Described::read(&first).expect("what was written can be read");
-    assert_eq!(encode(vec![1], &again), first, "it is written otherwise than it was read");
+pub fn node_request(input: &[u8]) -> bool {
+    let Ok(request) = Request::decode(input) else { return false };
+    let first = request.encode();
+    let again = Request::decode(&first).expect("what was written can be read");
+    assert_eq!(again.encode(), first, "it is written otherwise than it was read");
+    true
+}
+
+/// What a node's own service answers.
+///
+/// # Panics
+///
+/// When that does not hold.
+pub fn node_reply(input: &[u8]) -> bool {
+    let Ok(reply) = Reply::decode(input) else { return false };
+    let first = reply.encode();
+    let again = Reply::decode(&first).expect("what was written can be read");
+    assert_eq!(again.encode(), first, "it is written otherwise than it was read");
     true
 }

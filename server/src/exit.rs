@@ -7,6 +7,7 @@
 //! | 2 | usage: a flag, a setting or an input file that makes no sense |
 //! | 3 | unreachable, or timed out, and certainly without effect |
 //! | 4 | outcome unknown: the request was sent and not confirmed; it may or may not have had its effect |
+//! | 5 | of `server`: the node was removed from its cluster; it stops, and its data is kept |
 
 use std::fmt;
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// 4
     Unknown,
+    /// 5
+    Removed,
 }
 
 impl Exit {
@@ -31,6 +34,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Unreachable => 3,
             Self::Unknown => 4,
+            Self::Removed => 5,
         }
     }
 }

@@ -67,6 +67,8 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Done {
         Command::Scan(args) => block_on(run::scan(args)),
         Command::Status(args) => block_on(run::status(args)),
         Command::Shard(command) => block_on(run::shard(command)),
+        Command::Member(command) => block_on(run::member(command)),
+        Command::Leader(command) => block_on(run::leader(command)),
         Command::Import(args) => block_on(run::import(args)),
         Command::Export(args) => block_on(run::export(args)),
         Command::Bench(args) => block_on(bench::bench(args)),

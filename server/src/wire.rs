@@ -5,7 +5,7 @@ use std::sync::Arc;
 use raft_core::Caller;
 use raft_transport::{
     CallerConfig, Carrier, CredentialFiles, Credentials, GroupCaller, LoopbackNetwork, NetCaller,
-    Network, Tls, TokioNetwork,
+    Network, Subject, Tls, TokioNetwork,
 };
 
 use crate::client::entropy;
@@ -68,6 +68,11 @@ impl Wire {
         let reloaded = tls.reload(&read(files)?);
         reloaded.map_err(|error| Failure::refused(error.to_string()))?;
         Ok(Reloaded::Renewed)
+    }
+
+    /// Whose certificate is shown to others, if any is.
+    pub(crate) fn subject(&self) -> Option<Subject> {
+        self.secured.as_ref().map(|(tls, _)| tls.subject().clone())
     }
 
     /// A client's end, which knows the addresses of groups. Within a runtime only.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::run;
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 39] = [
     "",
     "demo",
     "server",
@@ -25,6 +25,15 @@ const COMMANDS: [&str; 30] = [
     "shard move",
     "shard query",
     "shard rebalance",
+    "member",
+    "member list",
+    "member add",
+    "member promote",
+    "member remove",
+    "member replace",
+    "leader",
+    "leader show",
+    "leader transfer",
     "import",
     "export",
     "bench",

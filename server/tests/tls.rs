@@ -264,3 +264,53 @@ fn plaintext_does_not_leave_this_machine() {
     }
     assert!(!setup.at("data").exists());
 }
+
+/// The certificate names the node, and so it need not be told its number, and is believed no other.
+#[test]
+fn a_node_joins_as_the_node_that_its_certificate_names() {
+    let mut setup = Setup::new();
+    setup.start_node();
+    setup.certs("certs", &["create-node", "4"]);
+    setup.certs("certs", &["create-client", "ops"]);
+    let good = flags("certs", "client-ops");
+    let put = setup.client(&["put", "k", "v", "--timeout", "60s"], &good);
+    assert_eq!(put.code, Some(0), "{}{}", put.err, setup.log());
+    let join = |extra: &[&str]| {
+        let listen = format!("127.0.0.1:{}", free_ports(1)[0]);
+        let mut command = common::sharded();
+        command.current_dir(setup.dir.path());
+        command.args(["server", "--join", &setup.address, "--listen", &listen]);
+        command.args(["--data-dir", "joined"]).args(flags("certs", "node-4")).args(extra);
+        command
+    };
+    let other = Ended::from(join(&["--node-id", "5"]).output().unwrap());
+    assert_eq!(other.code, Some(1), "{}", other.err);
+    assert!(other.err.contains("is of node 4, and this is node 5"), "{}", other.err);
+    assert!(!setup.at("joined").exists());
+    let log = File::create(setup.at("joined.log")).unwrap();
+    let _node = Guard(join(&[]).stderr(log).stdout(Stdio::null()).spawn().unwrap());
+    eventually("it is a voter", || {
+        let log = std::fs::read_to_string(setup.at("joined.log")).unwrap();
+        log.contains("this node is a voter").then_some(())
+    });
+    let list = setup.client(&["member", "list", "--json"], &good);
+    let list: serde_json::Value = serde_json::from_str(&list.out).unwrap();
+    let nodes: Vec<_> =
+        list[0]["members"].as_array().unwrap().iter().map(|it| &it["node"]).collect();
+    assert_eq!(nodes, [1, 4]);
+    // Without a certificate nobody joins.
+    let mut bare = common::sharded();
+    bare.current_dir(setup.dir.path());
+    bare.args([
+        "server",
+        "--join",
+        &setup.address,
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        "bare",
+    ]);
+    let mut bare = Guard(bare.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    assert_eq!(ended(&mut bare.0), Some(3));
+    assert!(!setup.at("bare").exists());
+}

@@ -6,6 +6,7 @@
 //! Every request has a deadline: the client's, and never more than the server's own.
 
 mod clock;
+mod election;
 mod replica;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::store::{Scan, Store, StoreConfig};
 use crate::wire::{self, Answer, Fault, Found, Kind, Read};
 
 pub use clock::LogClock;
+pub use election::elected;
 pub use replica::Replica;
 
 /// The configuration of a [`KvServer`].
@@ -105,6 +107,9 @@ impl<R: Replica> Shared<R> {
             return fault(Fault::Malformed);
         };
         let deadline = budget.min(self.config.deadline_max);
+        if kind != Kind::Status {
+            self.replica.elected().await;
+        }
         match kind {
             Kind::Write => match self.check_write(body) {
                 Ok(()) => self.propose(command::from_body(self.stamp(), body), deadline).await,

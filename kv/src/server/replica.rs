@@ -25,6 +25,12 @@ pub trait Replica: Clone + Send + Sync + 'static {
         look: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, QueryError>> + Send;
 
+    /// Waits while the node stands for election, but not for long: see [`elected`](super::elected). At once, by
+    /// default.
+    fn elected(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// The node's term.
     fn term(&self) -> Term;
 
@@ -49,6 +55,10 @@ impl<S: StateMachine<Output = Output> + AsRef<Store>> Replica for Group<S> {
         look: impl FnOnce(&Store) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, QueryError>> + Send {
         Group::read(self, |machine: &S| look(machine.as_ref()))
+    }
+
+    fn elected(&self) -> impl Future<Output = ()> + Send {
+        super::elected(self.changes())
     }
 
     fn term(&self) -> Term {

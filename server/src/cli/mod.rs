@@ -3,11 +3,13 @@
 
 mod certs;
 mod client;
+mod member;
 mod shard;
 mod tools;
 
 pub(crate) use certs::*;
 pub(crate) use client::*;
+pub(crate) use member::*;
 pub(crate) use shard::*;
 pub(crate) use tools::*;
 
@@ -22,7 +24,7 @@ use crate::logging::LogFormat;
     version,
     max_term_width = 110,
     after_help = "Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable or timed out (and without \
-                  effect), 4 outcome unknown.\nData goes to stdout, everything else to stderr."
+                  effect), 4 outcome unknown, 5 the node was removed from its cluster.\nData goes to stdout, everything else to stderr."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -72,6 +74,12 @@ pub(crate) enum Command {
     /// Show and change which group has which shards
     #[command(subcommand)]
     Shard(ShardCommand),
+    /// Show and change the members of a group
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Show who leads a group, and hand that over
+    #[command(subcommand)]
+    Leader(LeaderCommand),
     /// Load records from a file, each exactly once
     Import(ImportArgs),
     /// Write all records, or those with a prefix, to a file

@@ -3,9 +3,11 @@
 mod clerk;
 mod merge;
 mod nodes;
+mod operator;
 
 pub(crate) use clerk::{Clerk, ClerkError, caller, clerk, controller, plain};
 pub(crate) use nodes::{Answers, describe_all, describe_around};
+pub(crate) use operator::{Operator, ask};
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};

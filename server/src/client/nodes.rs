@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::Cause;
-use raft_core::{Address, CallError, Caller};
-use raft_transport::group_address;
+use raft_core::{Address, Caller};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use crate::node::{Described, NODE};
+use super::ask;
+use crate::node::{Described, Reply, Request, WireMode};
 
 /// The most nodes that are asked: a cluster has fewer.
 const NODES_MAX: usize = 1_024;
@@ -18,17 +17,16 @@ const NODES_MAX: usize = 1_024;
 /// What the nodes say, by where they are; or why they say nothing.
 pub(crate) type Answers = BTreeMap<String, Result<Described, Cause>>;
 
-/// Asks one node.
+/// Asks one node of a sharded cluster.
 pub(crate) async fn describe(
     caller: &Arc<dyn Caller>,
     node: &Address,
     within: Duration,
 ) -> Result<Described, Cause> {
-    let asked = timeout(within, caller.call(&group_address(node, NODE), Described::request()));
-    match asked.await {
-        Ok(Ok(reply)) => Described::read(&reply).map_err(|_| Cause::Protocol),
-        Ok(Err(CallError::NotSent { .. })) => Err(Cause::Unreachable),
-        Ok(Err(_)) | Err(_) => Err(Cause::NoReply),
+    match ask(caller, node, &Request::Describe, within).await? {
+        // What asks for more than one node is for sharded clusters.
+        Reply::Described(described) if described.mode == WireMode::Sharded => Ok(described),
+        _ => Err(Cause::Protocol),
     }
 }
 

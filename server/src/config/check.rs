@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_core::{Address, GroupId, NodeId};
 
 use super::groups::Groups;
-use super::{CONTROLLER, Config, Mode, Security};
+use super::{CONTROLLER, Config, Mode, PLAIN, Security};
 use crate::exit::{Done, Failure};
 use crate::units::{Size, Span};
 
@@ -29,6 +29,9 @@ impl Config {
     }
 
     fn check_required(&self) -> Done {
+        if self.contact().is_some() {
+            return Ok(());
+        }
         let missing = [
             ("cluster_id", self.cluster_id.value == 0),
             ("node_id", self.node_id.value == 0),
@@ -62,7 +65,7 @@ impl Config {
     /// Plaintext stays on this machine, unless somebody wants it otherwise and says so.
     fn check_security(&self) -> Done {
         let all = self.peers.value.0.values();
-        let all = all.chain([&self.listen.value, &self.advertise.value]);
+        let all = all.chain([&self.listen.value, &self.advertise.value, &self.join.value]);
         self.security()?.check(all.filter(|at| !at.0.is_empty()))
     }
 
@@ -83,6 +86,13 @@ impl Config {
                 true => Ok(()),
                 false => Err(Failure::usage("`groups` is set, and a plain cluster has none")
                     .hint("leave one of `groups` and mode = \"plain\" out")),
+            };
+        }
+        if self.contact().is_some() {
+            return match self.groups.value.0.is_empty() {
+                true => Ok(()),
+                false => Err(Failure::usage("`groups` is set, and so is `join`")
+                    .hint("a node that joins is given its groups: `join_groups` says which")),
             };
         }
         let own = NodeId(self.node_id.value);
@@ -140,8 +150,20 @@ impl Config {
         ticks(self.heartbeat.value, self.tick.value).unwrap_or(2)
     }
 
+    /// The groups that are made with the nodes that the settings say; none when the node joins.
+    pub(crate) fn made_groups(&self) -> BTreeMap<GroupId, BTreeSet<NodeId>> {
+        match (self.contact(), self.mode.value) {
+            (Some(_), _) => BTreeMap::new(),
+            (None, Mode::Plain) => [(PLAIN, self.members().into_iter().collect())].into(),
+            (None, Mode::Sharded) => {
+                let groups = self.groups().into_iter();
+                groups.map(|(group, nodes)| (group, nodes.into_iter().collect())).collect()
+            }
+        }
+    }
+
     /// The groups of the cluster and their nodes; none of a plain one.
-    pub(crate) fn groups(&self) -> BTreeMap<GroupId, Vec<NodeId>> {
+    fn groups(&self) -> BTreeMap<GroupId, Vec<NodeId>> {
         if self.mode.value == Mode::Plain {
             return BTreeMap::new();
         }

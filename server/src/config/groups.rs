@@ -12,7 +12,7 @@ pub(crate) const CONTROLLER: GroupId = GroupId(0);
 /// The group of a plain cluster: no sharded one has it, so that neither takes the other's directory.
 pub(crate) const PLAIN: GroupId = GroupId(GROUP_MAX + 1);
 /// The largest number of a group.
-const GROUP_MAX: u64 = 65_535;
+pub(crate) const GROUP_MAX: u64 = 65_535;
 
 /// What a cluster is.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, ValueEnum, Deserialize)]

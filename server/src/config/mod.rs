@@ -7,15 +7,18 @@
 mod check;
 mod file;
 mod groups;
+mod join;
+mod leaders;
 mod peers;
 mod security;
 mod settings;
 mod show;
 mod transport;
 
-pub(crate) use groups::{CONTROLLER, Groups, Mode, PLAIN};
+pub(crate) use groups::{CONTROLLER, GROUP_MAX, Groups, Mode, PLAIN};
 pub(crate) use peers::{HostPort, Peers};
 pub(crate) use security::{Exposure, Security};
+use settings::Sourced;
 pub(crate) use settings::{Config, ServerFlags};
 pub(crate) use transport::Transport;
 
@@ -40,7 +43,8 @@ pub(crate) fn load(
     matches: &ArgMatches,
 ) -> Result<Config, Failure> {
     let file = path.map(file::read).transpose()?.unwrap_or_default();
-    let config = Config::merge(flags, log, file, matches);
+    let mut config = Config::merge(flags, log, file, matches);
+    config.complete_data_dir();
     config.check()?;
     Ok(config)
 }

@@ -9,6 +9,8 @@ use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
 use super::groups::{Groups, Mode};
+use super::join::JoinGroups;
+use super::leaders::PreferredLeaders;
 use super::peers::{HostPort, Peers};
 use super::security::Exposure;
 use super::transport::Transport;
@@ -162,6 +164,12 @@ settings! {
     /// The nodes of the cluster and where they are reached, as 1=HOST:PORT,2=HOST:PORT. This node may be
     /// among them, so that all nodes can be given the same list [default: this node alone]
     peers: Peers, "SHARDKV_PEERS", "ID=HOST:PORT,…", Peers::default();
+    /// Any node of a cluster that there is, which this node is to join: without data it asks that cluster for all
+    /// that it needs, and for a vote. A node that has data goes on from it [default: none]
+    join: HostPort, "SHARDKV_JOIN", "HOST:PORT", HostPort::new("");
+    /// The groups that a node that joins wants to be in: `all` that there are, `none`, or numbers, as 0,1
+    /// [default: all]
+    join_groups: JoinGroups, "SHARDKV_JOIN_GROUPS", "GROUPS", JoinGroups::All;
     /// What the cluster is: `sharded`, or `plain`, which is one group that has all keys. The same on all
     /// nodes [default: sharded]
     mode: Mode, "SHARDKV_MODE", "MODE", Mode::Sharded;
@@ -171,6 +179,9 @@ settings! {
     /// How many shards the keys are spread over, from 1 to 16384. It counts when the cluster is made, and
     /// not any more after that [default: 16]
     shards: u32, "SHARDKV_SHARDS", "NUMBER", 16;
+    /// The node that is to lead when it is well, or one for each group, as 0=1,1=2. The same on all nodes
+    /// [default: whoever is elected]
+    preferred_leaders: PreferredLeaders, "SHARDKV_PREFERRED_LEADERS", "NODES", PreferredLeaders::default();
     /// How long a follower hears nothing from a leader before it stands for election: drawn anew each
     /// time, from once to twice this. A multiple of `tick` [default: 500ms]
     election_timeout: Span, "SHARDKV_ELECTION_TIMEOUT", "SPAN", Span::millis(500);
@@ -253,6 +264,18 @@ impl Written for Mode {
             Self::Sharded => "sharded",
             Self::Plain => "plain",
         })
+    }
+}
+
+impl Written for JoinGroups {
+    fn written(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Written for PreferredLeaders {
+    fn written(&self) -> String {
+        quoted(&self.to_string())
     }
 }
 

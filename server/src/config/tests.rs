@@ -51,7 +51,16 @@ fn the_sample_file_holds_the_defaults_and_names_every_setting() {
         assert!(EXAMPLE.contains(&format!("{name} = ")) || name == "peers", "{name} is missing");
         if !required.contains(&name) {
             assert_eq!(sampled, default, "{name}");
-            let unset = ["advertise", "groups", "tls_ca", "tls_cert", "tls_key"].contains(&name);
+            let unset = [
+                "advertise",
+                "groups",
+                "join",
+                "preferred_leaders",
+                "tls_ca",
+                "tls_cert",
+                "tls_key",
+            ]
+            .contains(&name);
             assert_eq!(source == Source::Default, unset, "{name}");
         }
     }

@@ -1,18 +1,13 @@
-//! What a node says of itself and of its replicas: the service of the node, beside those of its groups.
-//!
-//! A request is the format (1 byte) and nothing else; the reply is the format and a [`Described`] in postcard.
+//! What a node says of itself and of its replicas.
 
-use bytes::Bytes;
-use kv::rpc::{Malformed, decode, encode, take};
+use kv::Store;
 use raft_core::node::{Group, GroupStatus};
-use raft_core::{Address, BoxFuture, GroupId, LogId, NodeId, Role, Service};
+use raft_core::{LogId, Role};
 use serde::{Deserialize, Serialize};
 use shardctrler::{Configuration, Controller};
 use shardkv::{Phase, ShardState, ShardStore};
 
-/// The place of the node's own service among those of its groups. No group has this number.
-pub(crate) const NODE: GroupId = GroupId(u64::MAX);
-const FORMAT: u8 = 1;
+use super::protocol::WireMode;
 
 /// A node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +16,8 @@ pub(crate) struct Described {
     pub(crate) cluster: u64,
     /// Its number.
     pub(crate) node: u64,
+    /// What the cluster is.
+    pub(crate) mode: WireMode,
     /// All groups that it knows of, in order.
     pub(crate) groups: Vec<DescribedGroup>,
 }
@@ -74,95 +71,61 @@ pub(crate) struct Shard {
 }
 
 impl Described {
-    /// The request for it.
-    pub(crate) fn request() -> Bytes {
-        Bytes::from_static(&[FORMAT])
-    }
-
-    /// Reads the reply.
-    pub(crate) fn read(mut reply: &[u8]) -> Result<Self, Malformed> {
-        match take(&mut reply)? {
-            [FORMAT] => decode(reply),
-            _ => Err(Malformed),
-        }
-    }
-
     /// A group that the node knows of.
     pub(crate) fn group(&self, group: u64) -> Option<&DescribedGroup> {
         self.groups.iter().find(|it| it.group == group)
     }
 }
 
-/// A group: where its replicas are, and the one that runs here.
-pub(super) struct Known {
-    pub(super) group: GroupId,
-    pub(super) members: Vec<(NodeId, Address)>,
-    pub(super) local: Option<Local>,
-}
-
-/// A replica that runs here.
+/// The state of a replica that runs here.
 pub(super) enum Local {
+    Plain(Group<Store>),
     Controller(Group<Controller>),
     Shards(Group<ShardStore>),
 }
 
-/// Describes a node to whoever asks.
-pub(super) struct Describer {
-    pub(super) cluster: u64,
-    pub(super) node: u64,
-    pub(super) groups: Vec<Known>,
-}
-
-impl Service for Describer {
-    fn call(&self, request: Bytes) -> BoxFuture<'static, Bytes> {
-        let reply = match request[..] {
-            [FORMAT] => encode(vec![FORMAT], &self.describe()),
-            _ => Vec::new(),
-        };
-        Box::pin(async move { reply.into() })
-    }
-}
-
-impl Describer {
-    fn describe(&self) -> Described {
-        let group = |known: &Known| {
-            let members = known.members.iter().map(|(node, at)| (node.0, at.0.clone()));
-            DescribedGroup {
-                group: known.group.0,
-                members: members.collect(),
-                replica: known.local.as_ref().map(replica),
-            }
-        };
-        let groups = self.groups.iter().map(group).collect();
-        Described { cluster: self.cluster, node: self.node, groups }
-    }
-}
-
-fn replica(local: &Local) -> Replica {
-    match local {
-        Local::Controller(group) => {
-            let status = group.status();
-            group.peek(|applied, controller| Replica {
-                sessions: controller.sessions() as u64,
-                digest: controller.digest(),
-                configuration: controller.newest().map_or(0, number),
-                ..common(&status, applied)
-            })
-        }
-        Local::Shards(group) => {
-            let status = group.status();
-            group.peek(|applied, store| {
-                let states = store.shard_states();
-                Replica {
-                    sessions: states.iter().map(|state| state.sessions).sum(),
-                    digest: store.digest(),
-                    configuration: store.number().0,
-                    shards: states.iter().map(shard).collect(),
-                    ..common(&status, applied)
-                }
-            })
+impl Local {
+    /// What it is and has, as of now.
+    pub(super) fn describe(&self) -> Replica {
+        match self {
+            Self::Plain(group) => plain(group),
+            Self::Controller(group) => controller(group),
+            Self::Shards(group) => shards(group),
         }
     }
+}
+
+fn plain(group: &Group<Store>) -> Replica {
+    let status = group.status();
+    group.peek(|applied, store| Replica {
+        sessions: store.sessions() as u64,
+        digest: store.digest(),
+        ..common(&status, applied)
+    })
+}
+
+fn controller(group: &Group<Controller>) -> Replica {
+    let status = group.status();
+    group.peek(|applied, controller| Replica {
+        sessions: controller.sessions() as u64,
+        digest: controller.digest(),
+        configuration: controller.newest().map_or(0, number),
+        ..common(&status, applied)
+    })
+}
+
+fn shards(group: &Group<ShardStore>) -> Replica {
+    let status = group.status();
+    group.peek(|applied, store| {
+        let states = store.shard_states();
+        Replica {
+            sessions: states.iter().map(|state| state.sessions).sum(),
+            digest: store.digest(),
+            configuration: store.number().0,
+            shards: states.iter().map(shard).collect(),
+            ..common(&status, applied)
+        }
+    })
 }
 
 fn number(configuration: &Configuration) -> u64 {

@@ -5,41 +5,50 @@
 
 mod book;
 mod describe;
-mod remember;
+mod giving;
+mod holds;
+mod host;
+mod joining;
+mod keeper;
+mod members;
+mod opening;
+mod plain;
+mod protocol;
+mod refusals;
+mod replica;
+mod service;
 mod setup;
 mod sharded;
+mod stray;
+mod transfer;
 
-pub(crate) use book::AddressBook;
-pub(crate) use describe::{Described, NODE, Replica, Shard, WireRole};
+pub(crate) use describe::{Described, Replica, Shard, WireRole};
+pub(crate) use holds::Held;
+pub(crate) use protocol::*;
 pub(crate) use setup::listed;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kv::{KvServer, ServerConfig, Store};
-use raft_core::node::watch;
-use raft_core::node::{Node, NodeConfig, StopReason};
-use raft_core::{
-    Address, ClusterId, GroupId, Incarnation, NodeId, RoleChange, Service, Storage, StorageError,
-};
-use raft_storage::{DirectoryOrigin, FileDisk, Identity, Wal, WalOptions};
-use raft_transport::{NetConfig, NetTransport};
+use raft_core::node::{Node, NodeConfig, StopReason, watch};
+use raft_core::{Address, Membership, NodeId, RoleChange, Service};
+use raft_storage::Wal;
+use raft_transport::{GroupServices, NetConfig, NetTransport};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::client::entropy;
-use crate::config::{Config, Mode, PLAIN};
-use crate::exit::{Done, Failure};
+use crate::config::{Config, HostPort, Mode, PLAIN};
+use crate::exit::Failure;
 use crate::wire::{Reloaded, Wire};
-use setup::{group_config, not_listening, not_started, store_config};
-
-/// Role, term and leader of each replica, as they change.
-type Roles = Vec<watch::Receiver<RoleChange>>;
+use holds::Hold;
+use host::{Host, Parts};
+use opening::Opened;
+use setup::not_listening;
 
 /// A node that has its data directory and its port, and does not run yet.
 pub(crate) struct OpenNode {
-    config: Config,
-    id: NodeId,
-    book: Arc<AddressBook>,
-    wal: Arc<Wal>,
+    opened: Opened,
     transport: Arc<NetTransport>,
     wire: Wire,
 }
@@ -47,8 +56,7 @@ pub(crate) struct OpenNode {
 /// A node that runs.
 pub(crate) struct RunningNode {
     pub(crate) id: NodeId,
-    pub(crate) roles: Roles,
-    node: Node,
+    host: Arc<Host>,
     wal: Arc<Wal>,
     transport: Arc<NetTransport>,
     wire: Wire,
@@ -57,51 +65,26 @@ pub(crate) struct RunningNode {
     _tasks: JoinSet<()>,
 }
 
-/// What runs on a node.
-struct Running {
-    service: Arc<dyn Service>,
-    roles: Roles,
-    tasks: JoinSet<()>,
-    watch: Option<sharded::Watch>,
-}
-
 impl OpenNode {
-    /// Opens the data directory, or makes it, and listens. Where this node is reached is entered into
-    /// `book`.
-    pub(crate) async fn open(config: Config, book: Arc<AddressBook>) -> Result<Self, Failure> {
-        let dir = config.data_dir.value.clone();
-        let unusable = |error: StorageError| {
-            Failure::refused(format!("cannot use the data directory {}: {error}", dir.display()))
-        };
-        let id = NodeId(config.node_id.value);
-        let wanted = Identity {
-            cluster: ClusterId(config.cluster_id.value),
-            node: id,
-            incarnation: Incarnation(entropy()),
-        };
+    /// Opens the data directory, or makes it, and listens. A node without data that is to join a cluster asks it for its
+    /// number first.
+    pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
         let wire = Wire::open(config.security()?)?;
-        let disk = FileDisk::new(&dir).map_err(|error| unusable(error.into()))?;
-        let wal = Wal::open(Arc::new(disk), wanted, WalOptions::default()).await;
-        let wal = wal.map_err(unusable)?;
-        check_groups(&config, &wal.groups().await.map_err(unusable)?)?;
-        remember::check(&config)?;
-        let identity = wal.identity();
-        if wal.origin() == DirectoryOrigin::Created {
-            tracing::info!(dir = %dir.display(), "made a new data directory");
-        }
-        let mut tcp = NetConfig::new(
+        let opened = opening::open(config, &wire).await?;
+        let Opened { config, identity, book, .. } = &opened;
+        let mut net = NetConfig::new(
             identity.cluster,
-            id,
+            identity.node,
             identity.incarnation,
             config.listen.value.address(),
             entropy(),
         );
-        tcp.clients_max = config.clients_max.value as usize;
-        tcp.drain_max = config.shutdown_timeout.value.0;
-        let transport = NetTransport::bind(tcp, wire.carrier.clone(), book.clone()).await;
+        net.clients_max = config.clients_max.value as usize;
+        net.drain_max = config.shutdown_timeout.value.0;
+        let transport = NetTransport::bind(net, wire.carrier.clone(), book.clone()).await;
         let transport = Arc::new(transport.map_err(not_listening)?);
-        book.enter(id, config.advertised(transport.address()));
-        Ok(Self { config, id, book, wal: Arc::new(wal), transport, wire })
+        book.enter_own(config.advertised(transport.address()))?;
+        Ok(Self { opened, transport, wire })
     }
 
     /// Where it listens.
@@ -109,72 +92,75 @@ impl OpenNode {
         self.transport.address()
     }
 
+    /// The settings, with what the data directory and the cluster have added to them.
+    pub(crate) fn config(&self) -> &Config {
+        &self.opened.config
+    }
+
+    /// Another node is there.
+    pub(crate) fn hint(&self, node: NodeId, address: Address) {
+        self.opened.book.hint(node, address);
+    }
+
     /// Runs it.
     pub(crate) async fn start(self) -> Result<RunningNode, Failure> {
-        let Self { config, id, book, wal, transport, wire } = self;
+        let Self { opened, transport, wire } = self;
+        let Opened { config, identity, wal, book, holds } = opened;
+        let id = identity.node;
         let mut node = NodeConfig::new(id);
         node.tick = config.tick.value.0;
         let node = Node::start(node, wal.clone(), transport.clone());
-        let running = match config.mode.value {
-            Mode::Plain => plain(&config, id, &book, &node).await?,
-            Mode::Sharded => sharded::start(&config, id, &book, &node, &wire).await?,
-        };
-        let Running { service, roles, tasks, watch } = running;
-        transport.serve(service);
-        Ok(RunningNode { id, roles, node, wal, transport, wire, watch, _tasks: tasks })
+        let mode = config.mode.value;
+        let services = GroupServices::new(BTreeMap::new(), stray::stray(mode, book.clone()));
+        let services = Arc::new(match mode {
+            Mode::Plain => services.with_unnamed(PLAIN),
+            Mode::Sharded => services,
+        });
+        let contact = config.contact();
+        let host = Host::new(Parts {
+            config,
+            cluster: identity.cluster,
+            id,
+            life: identity.incarnation,
+            book,
+            holds,
+            node,
+            caller: wire.caller(),
+            services: services.clone(),
+        });
+        let own: Arc<dyn Service> = Arc::new(service::NodeService(Arc::downgrade(&host)));
+        services.insert(NODE, own);
+        start_replicas(&host).await?;
+        transport.serve(services);
+        let watch = (mode == Mode::Sharded).then(|| sharded::Watch::new(&host));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper::exchange(host.clone(), contact.as_ref().map(HostPort::address)));
+        tasks.spawn(keeper::save(host.clone()));
+        tasks.spawn(keeper::follow_members(host.clone()));
+        tasks.spawn(joining::ask_for_votes(host.clone()));
+        Ok(RunningNode { id, host, wal, transport, wire, watch, _tasks: tasks })
     }
 }
 
-/// The one group of a plain cluster.
-async fn plain(
-    config: &Config,
-    id: NodeId,
-    book: &AddressBook,
-    node: &Node,
-) -> Result<Running, Failure> {
-    let store = store_config(config);
-    let of = group_config(config, id, PLAIN, &config.members());
-    let group = node.add_group(of, Store::new(store.clone())).await.map_err(not_started)?;
-    let mut serving = ServerConfig::default();
-    serving.store = store;
-    serving.session_ttl = config.session_ttl.value.0;
-    let roles = vec![group.changes()];
-    let service = Arc::new(KvServer::new(group, book.all(), serving));
-    Ok(Running { service, roles, tasks: JoinSet::new(), watch: None })
-}
-
-/// A replica that is not started would be missing in its group, and its log would grow old here.
-fn check_groups(config: &Config, found: &[GroupId]) -> Done {
-    let id = NodeId(config.node_id.value);
-    let given: Vec<GroupId> = match config.mode.value {
-        Mode::Plain => vec![PLAIN],
-        Mode::Sharded => {
-            let groups = config.groups().into_iter();
-            groups.filter(|(_, nodes)| nodes.contains(&id)).map(|(group, _)| group).collect()
+async fn start_replicas(host: &Arc<Host>) -> Result<(), Failure> {
+    for (group, hold) in host.holds.all() {
+        let initial = match &hold {
+            Hold::Made(nodes) => Membership::of_voters(nodes.iter().copied()),
+            _ => Membership::default(),
+        };
+        if hold.has_replica() {
+            host.start(group, initial).await?;
         }
-    };
-    let Some(strange) = found.iter().find(|group| !given.contains(group)) else { return Ok(()) };
-    let dir = config.data_dir.value.display();
-    Err(match (config.mode.value, *strange == PLAIN) {
-        (Mode::Plain, _) => {
-            Failure::refused(format!("{dir} is of a node of a sharded cluster, not of a plain one"))
-                .hint("start it with mode = \"sharded\"")
-        }
-        (Mode::Sharded, true) => {
-            Failure::refused(format!("{dir} is of a node of a plain cluster, not of a sharded one"))
-                .hint("start it with mode = \"plain\"")
-        }
-        (Mode::Sharded, false) => Failure::refused(format!(
-            "{dir} has a replica of group {}, and `groups` gives node {} only {}",
-            strange.0,
-            id.0,
-            listed(given.iter().map(|group| group.0))
-        ))
-        .hint("a node keeps its groups: list it in `groups` where it was, or give it its own directory"),
-    })
+    }
+    Ok(())
 }
 
 impl RunningNode {
+    /// Role, term and leader of each replica that it has now, as they change.
+    pub(crate) fn roles(&self) -> Vec<watch::Receiver<RoleChange>> {
+        self.host.replicas().iter().map(|(_, replica)| replica.operated.changes()).collect()
+    }
+
     /// Waits until the node stops by itself, or cannot go on, which is a failure.
     pub(crate) async fn failed(&self) -> Failure {
         let foreign = async {
@@ -185,7 +171,9 @@ impl RunningNode {
         };
         let reason = tokio::select! {
             biased;
-            reason = self.node.stopped() => reason,
+            reason = self.host.node.stopped() => reason,
+            () = self.host.removed() => return opening::removed(self.id),
+            () = self.succeeded() => return self.lost(),
             failure = foreign => return failure,
         };
         let failure = Failure::refused(format!("node {} stopped: {reason}", self.id.0));
@@ -197,15 +185,39 @@ impl RunningNode {
         }
     }
 
+    async fn succeeded(&self) {
+        // The sender is the book's.
+        let _ = self.host.book.succeeded().wait_for(|succeeded| *succeeded).await;
+    }
+
+    fn lost(&self) -> Failure {
+        let other = self.host.book.addresses().into_iter().find(|(node, _)| *node != self.id);
+        let contact = other.map_or(HostPort("ADDRESS".to_owned()), |(_, at)| HostPort(at.0));
+        joining::lost(&self.host.config, &contact, &self.host.config.data_dir.value)
+    }
+
     /// Reads the certificates again: see [`Wire::reload`].
     pub(crate) async fn reload(&self) -> Result<Reloaded, Failure> {
         self.wire.reload().await
     }
 
-    /// Stops in order: what is in flight is answered, within the time that was configured.
+    /// Stops after it was removed. Clients that know of no other node hear from it for a while where the group is.
+    pub(crate) async fn take_leave(&self) {
+        sleep(2 * self.host.config.election_timeout.value.0).await;
+        self.stop().await;
+    }
+
+    /// Stops in order: what it leads is handed over, and what is in flight is answered, within the time that was
+    /// configured.
     pub(crate) async fn stop(&self) {
+        let config = &self.host.config;
+        let election = 2 * config.election_timeout.value.0;
+        transfer::resign(&self.host, election.min(config.shutdown_timeout.value.0)).await;
+        if let Err(error) = self.host.book.save().await {
+            tracing::warn!("cannot write the address book: {error}");
+        }
         self.transport.shutdown().await;
-        self.node.shutdown().await;
+        self.host.node.shutdown().await;
         self.wal.close().await;
     }
 }

@@ -29,9 +29,11 @@ pub(super) fn group_config(
     config: &Config,
     id: NodeId,
     group: GroupId,
-    members: &[NodeId],
+    initial: Membership,
 ) -> GroupConfig {
-    let mut group = GroupConfig::new(id, group, Membership::of_voters(members.iter().copied()));
+    let preferred = config.preferred_leaders.value.of(group);
+    let mut group = GroupConfig::new(id, group, initial);
+    group.raft.preferred_leader = preferred;
     group.snapshot_bytes = Some(config.snapshot_after.value.0);
     group.release = |useless| _ = tokio::task::spawn_blocking(move || drop(useless));
     group.raft.election_ticks = config.election_ticks();

@@ -1,38 +1,42 @@
 //! `shardkv server`: one node, until a signal or a failure.
 
-use std::sync::Arc;
-
-use raft_core::node::watch;
-use raft_core::{NodeId, Role, RoleChange};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
 
-use crate::config::{Config, HostPort};
-use crate::exit::{Done, Failure};
-use crate::node::{AddressBook, OpenNode, RunningNode};
+use crate::config::Config;
+use crate::exit::{Done, Exit, Failure};
+use crate::node::{OpenNode, RunningNode};
 use crate::wire::Reloaded;
 
 pub(crate) async fn server(config: Config) -> Done {
     let mut ending = Ending::new()?;
     let hangups = listen_for(SignalKind::hangup())?;
-    let book = Arc::new(AddressBook::default());
-    for (id, at) in &config.peers.value.0 {
-        book.enter(NodeId(*id), HostPort::address(at));
-    }
-    let members = config.members();
+    let node = tokio::select! {
+        biased;
+        // A cluster that is to be joined may be long in coming.
+        _ = ending.wait() => return Ok(()),
+        node = OpenNode::open(config) => node?,
+    };
+    let config = node.config();
     let (cluster, id) = (config.cluster_id.value, config.node_id.value);
-    let node = OpenNode::open(config, book).await?;
-    tracing::info!(cluster, node = id, nodes = members.len(), listen = %node.address(), "listening");
+    tracing::info!(cluster, node = id, listen = %node.address(), "listening");
     let node = node.start().await?;
     let ended = tokio::select! {
         biased;
         name = ending.wait() => Ok(name),
         failure = node.failed() => Err(failure),
-        // It ends with the node, whose own branch then says why.
-        () = tell_changes(&node) => Err(node.failed().await),
+        // It ends with the process.
         () = reload_on_hangup(&node, hangups) => Err(node.failed().await),
     };
-    let name = ended?;
+    let name = match ended {
+        Ok(name) => name,
+        Err(failure) => {
+            if failure.exit == Exit::Removed {
+                // Whoever asked for that may wait for the answer.
+                node.take_leave().await;
+            }
+            return Err(failure);
+        }
+    };
     tracing::info!("{name}: stopping");
     tokio::select! {
         biased;
@@ -57,28 +61,6 @@ async fn reload_on_hangup(node: &RunningNode, mut hangups: Signal) {
             Err(failure) => {
                 tracing::error!("SIGHUP: the certificates from before stay: {}", failure.cause);
             }
-        }
-    }
-}
-
-/// Logs every change of role and leader, of all groups.
-async fn tell_changes(node: &RunningNode) {
-    let mut telling: JoinSet<()> = node.roles.iter().cloned().map(tell).collect();
-    while telling.join_next().await.is_some() {}
-}
-
-async fn tell(mut changes: watch::Receiver<RoleChange>) {
-    loop {
-        let change = *changes.borrow_and_update();
-        let (term, group) = (change.term.0, change.group.0);
-        match (change.role, change.leader) {
-            (Role::Leader, _) => tracing::info!(group, term, "this node leads"),
-            (_, Some(leader)) => tracing::info!(group, term, leader = leader.0, "follows"),
-            (Role::Candidate, None) => tracing::info!(group, term, "stands for election"),
-            (_, None) => tracing::info!(group, term, "knows of no leader"),
-        }
-        if changes.changed().await.is_err() {
-            return;
         }
     }
 }

@@ -2,7 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::disallowed_methods, reason = "real processes live in real time")]
 
+pub mod crew;
 pub mod fleet;
+pub mod load;
 
 use std::fs::File;
 use std::io::Write;

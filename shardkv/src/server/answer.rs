@@ -30,6 +30,9 @@ impl<R: Replicated<ShardStore>> Shared<R> {
             return fault(Fault::Malformed);
         };
         let deadline = Instant::now() + budget.min(self.config.deadline_max);
+        if !matches!(kind, Kind::Status) {
+            rpc::elected(self.replica.changes()).await;
+        }
         let answered = match kind {
             Kind::Write => self.write(body, deadline).await,
             Kind::OpenSession => self.open_session(body, deadline).await,

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use super::super::certs::for_the_occasion;
 use crate::config::{Config, HostPort};
 use crate::exit::Failure;
-use crate::node::{AddressBook, OpenNode, RunningNode};
+use crate::node::{OpenNode, RunningNode};
 
 const CLUSTER: u64 = 1;
 /// The controller, and the groups that own shards.
@@ -22,7 +22,6 @@ const TOLD_MAX: usize = 64;
 
 /// All nodes.
 pub(super) struct Nodes {
-    book: Arc<AddressBook>,
     client: CredentialFiles,
     slots: Vec<Slot>,
     told: Told,
@@ -57,7 +56,6 @@ struct Heard {
 impl Nodes {
     /// Opens the directories, and listens.
     pub(super) async fn open(count: u64, root: &Path) -> Result<Self, Failure> {
-        let book = Arc::new(AddressBook::default());
         let ids: Vec<NodeId> = (1..=count).map(NodeId).collect();
         let certs = root.join("certs");
         let (own, client) = for_the_occasion(&certs, ClusterId(CLUSTER), &ids)?;
@@ -66,15 +64,20 @@ impl Nodes {
             let mut config = Config::for_demo(CLUSTER, id.0, root.join(format!("node-{}", id.0)));
             config.set_groups(GROUPS, &ids);
             config.set_security(files);
-            let open = OpenNode::open(config.clone(), book.clone()).await?;
+            let open = OpenNode::open(config.clone()).await?;
             // Started again, it is where it was.
             config.listen.value = HostPort(open.address().0.clone());
             slots.push(Slot { config, open: Some(open), running: None });
         }
+        let addresses: Vec<_> =
+            slots.iter().map(|slot: &Slot| slot.config.listen.value.address()).collect();
+        for slot in slots.iter().filter_map(|slot| slot.open.as_ref()) {
+            ids.iter().zip(&addresses).for_each(|(id, at)| slot.hint(*id, at.clone()));
+        }
         let (failures, failed) = mpsc::channel(TOLD_MAX);
         let (changes, changed) = mpsc::channel(TOLD_MAX);
         let heard = Heard { failures: Some(failed), changes: Some(changed) };
-        Ok(Self { book, client, slots, told: Told { failures, changes }, heard })
+        Ok(Self { client, slots, told: Told { failures, changes }, heard })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -103,7 +106,7 @@ impl Nodes {
     /// Starts all.
     pub(super) async fn start(&mut self) -> Result<(), Failure> {
         for slot in &mut self.slots {
-            slot.start(&self.book, &self.told).await?;
+            slot.start(&self.told).await?;
         }
         Ok(())
     }
@@ -111,7 +114,7 @@ impl Nodes {
     /// Starts one that was stopped.
     pub(super) async fn start_one(&mut self, node: NodeId) -> Result<(), Failure> {
         for slot in self.slots.iter_mut().filter(|slot| slot.config.node_id.value == node.0) {
-            slot.start(&self.book, &self.told).await?;
+            slot.start(&self.told).await?;
         }
         Ok(())
     }
@@ -132,17 +135,17 @@ impl Nodes {
     /// The node that leads a group, as some node knows.
     pub(super) fn leader(&self, group: u64) -> Option<NodeId> {
         let running = self.slots.iter().filter_map(|slot| slot.running.as_ref());
-        let roles = running.flat_map(|running| &running.node.roles).map(|role| *role.borrow());
+        let roles = running.flat_map(|running| running.node.roles()).map(|role| *role.borrow());
         let of = roles.filter(|change| change.group.0 == group && change.leader.is_some());
         of.max_by_key(|change| change.term).and_then(|change| change.leader)
     }
 }
 
 impl Slot {
-    async fn start(&mut self, book: &Arc<AddressBook>, told: &Told) -> Result<(), Failure> {
+    async fn start(&mut self, told: &Told) -> Result<(), Failure> {
         let open = match self.open.take() {
             Some(open) => open,
-            None => OpenNode::open(self.config.clone(), book.clone()).await?,
+            None => OpenNode::open(self.config.clone()).await?,
         };
         let node = Arc::new(open.start().await?);
         let (watched, failures) = (node.clone(), told.failures.clone());
@@ -150,7 +153,7 @@ impl Slot {
             // Nobody listens any more when the demonstration ends.
             let _ = failures.send(watched.failed().await).await;
         });
-        let changing = node.roles.iter().cloned().map(|role| forward(role, told.changes.clone()));
+        let changing = node.roles().into_iter().map(|role| forward(role, told.changes.clone()));
         let mut listeners: Vec<_> =
             changing.map(|forwarding| tokio::spawn(forwarding).abort_handle()).collect();
         listeners.push(failing.abort_handle());

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    decoders::server::description(input);
+    decoders::server::node_reply(input);
 });
