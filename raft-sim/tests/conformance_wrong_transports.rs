@@ -253,7 +253,7 @@ impl Streams {
         });
         let accepted = Arc::clone(&shared);
         let accepting = tokio::spawn(async move {
-            while let Ok(stream) = listener.accept().await {
+            while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(Arc::clone(&accepted).take(stream));
             }
         });
