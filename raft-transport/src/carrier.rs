@@ -13,6 +13,7 @@ use raft_core::Address;
 use crate::config::Security;
 use crate::network::{Listener, Network, Stream};
 use crate::quic;
+pub(crate) use crate::quic::Farewell;
 use crate::tls::{Subject, Tls, TlsFault, stream};
 
 /// What carries the connections of a node or a client. All nodes and clients of a cluster have to agree.
@@ -124,7 +125,7 @@ impl Acceptor {
 
     /// What is to be said to those who are connected when they are not served any more; `None` if the end of their
     /// connections says enough.
-    pub(crate) fn farewell(&self) -> Option<quic::Farewell> {
+    pub(crate) fn farewell(&self) -> Option<Farewell> {
         match self {
             Self::Streams { .. } => None,
             Self::Quic(acceptor) => Some(acceptor.farewell()),

@@ -17,7 +17,8 @@ pub struct Liveness {
     /// Close when nothing was heard for this long: the other end is gone, and nobody said so.
     pub silence_max: Duration,
     /// Close when bytes wait to be written and none could be for this long: the other end does not read. With
-    /// TLS these are the bytes that it holds, at most 64 KiB at a time.
+    /// TLS these are the bytes that it holds, at most 64 KiB at a time; over QUIC those for which the other side has
+    /// no room.
     pub stall_max: Duration,
 }
 
@@ -89,7 +90,7 @@ pub struct NetConfig {
     pub request_bytes_max: usize,
     /// How long a handshake may take, that of TLS included. Default 3 s.
     pub handshake_max: Duration,
-    /// How long dialling may take. Default 1 s.
+    /// How long dialling may take; over QUIC, until somebody answers. Default 1 s.
     pub dial_max: Duration,
     /// How long to pause after a failure to accept, which often means that there are too many open files.
     /// Default 100 ms.

@@ -4,6 +4,8 @@
 //! - [`NetTransport`] joins nodes over a network. One listener serves peers and clients.
 //! - [`NetCaller`] calls the services of nodes from elsewhere.
 //! - [`GroupCaller`] and [`GroupServices`] put the services of many groups on one listener.
+//! - [`Carrier`] is what carries them: byte streams, secured or not, or QUIC.
+//! - [`Peers`] finds nodes, whose addresses may all change at any time, and says who is let in.
 //! - [`Tls`] secures connections: certificates on both sides say which node or client of which cluster it is.
 //! - [`codec`] is what goes over the stream: frames, handshake, messages.
 //! - [`Network`] is what is needed beneath: [`TokioNetwork`] is TCP, [`LoopbackNetwork`] TCP that does not

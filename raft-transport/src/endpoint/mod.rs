@@ -32,14 +32,13 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::carrier::{Carrier, Dialler};
+use crate::carrier::{Carrier, Dialler, Farewell};
 use crate::codec::HANDSHAKE_BYTES_MAX;
 use crate::complaints::Complaints;
 use crate::config::NetConfig;
 use crate::counters::{Counters, Tally};
 use crate::inbox::Inbox;
 use crate::origins::Origins;
-use crate::quic::Farewell;
 use crate::slots::Slots;
 use crate::tasks::Tasks;
 use crate::tls::Subject;

@@ -34,6 +34,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
@@ -193,8 +194,10 @@ impl Parts {
             .with_client_cert_verifier(Arc::new(self.any.noting(note)))
             .with_cert_resolver(self.own.clone());
         server.alpn_protocols = vec![ALPN.to_vec()];
-        // Without a ticket there is nothing to resume by, and nothing to say before the handshake is over.
+        // Without a ticket there is nothing to resume by, and nothing to say before the handshake is over. Nor is there
+        // anything to be remembered: over QUIC each connection would have a memory of its own.
         server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
         server.max_early_data_size = 0;
         Ok(server)
     }
