@@ -164,6 +164,29 @@ async fn a_transfer_survives_newer_snapshots_of_the_sender() {
     assert_eq!(cluster.group(laggard).status().snapshot, Some(metas[0]));
 }
 
+/// What is kept for a peer while it gets an older snapshot goes when it has caught up, though nothing is proposed
+/// any more.
+#[tokio::test(start_paused = true)]
+async fn what_a_transfer_has_kept_goes_when_it_is_over() {
+    let cluster = Cluster::tuned(3, small_chunks, by_hand).await;
+    let leader = cluster.leader().await;
+    let laggard = (leader + 1) % 3;
+    cluster.net.cut(id(laggard));
+    propose(&cluster, leader, 0..500).await;
+    within(5, cluster.group(leader).snapshot()).await.unwrap();
+    cluster.disks[laggard].set_delay(Duration::from_millis(20));
+    cluster.net.heal();
+    while cluster.net.snapshots_sent.load(Ordering::SeqCst) < 5 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    propose(&cluster, leader, 500..520).await;
+    within(5, cluster.group(leader).snapshot()).await.unwrap();
+    assert!(cluster.group(leader).status().log_bytes > 0, "kept for the transfer");
+    assert_eq!(cluster.converged().await.len(), 520);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(cluster.group(leader).status().log_bytes, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_chunk_that_was_altered_is_dropped() {
     let cluster = Cluster::tuned(3, small_chunks, by_hand).await;

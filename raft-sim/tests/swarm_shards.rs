@@ -3,6 +3,7 @@
 mod swarm_support;
 
 use raft_sim::cluster::Wire;
+use raft_sim::kv::Patience;
 use raft_sim::shardkv::{GroupFaults, Layout, ShardPlan, ShardSuite};
 use raft_sim::swarm::{Faults, Planned, Scale, Tally};
 use swarm_support::{did_not_happen, happened};
@@ -12,6 +13,8 @@ fn alone(keep: impl Fn(&mut GroupFaults) -> bool) -> Tally {
     swarm_support::alone(ShardSuite, |plan| {
         plan.faults = Faults::default();
         plan.load.trouble = 0;
+        // What is given up is in doubt, though nothing goes wrong: a shard that moves may take longer than that.
+        plan.load.patience = Patience::Endless;
         plan.setting.nodes >= 3 && keep(&mut plan.group_faults)
     })
 }

@@ -70,7 +70,7 @@ impl Raft {
                 self.drop_message();
             }
             AppendOutcome::Accepted { matched } => {
-                let grown = matched > progress.matched;
+                let (before, grown) = (progress.matched, matched > progress.matched);
                 progress.accept(matched);
                 if let Some(catch_up) = &mut progress.catch_up {
                     catch_up.heard(matched, last);
@@ -78,6 +78,7 @@ impl Raft {
                 if grown {
                     self.end_needless_transfer(from);
                     self.advance_commit();
+                    self.end_keeping(before, matched);
                 }
             }
             AppendOutcome::Rejected { prev, hint } if progress.is_news(prev, reply.round) => {
@@ -94,6 +95,15 @@ impl Raft {
             AppendOutcome::Overloaded => progress.hold(),
         }
         self.confirm_reads();
+    }
+
+    /// A peer has more than it had: if it has caught up with the newest snapshot, what was kept for it behind that
+    /// is not needed any more. The log may rest for long now.
+    fn end_keeping(&mut self, before: LogIndex, matched: LogIndex) {
+        let newest = self.snapshot.as_ref().map_or(LogIndex::ZERO, |newest| newest.last.index);
+        if before < newest && newest <= matched {
+            self.forget_entries_behind(newest);
+        }
     }
 
     /// A peer that turned out to have what the log begins with needs no snapshot.

@@ -108,7 +108,7 @@ fn m21_a_file_that_is_longer_or_shorter_than_its_data_opens() {
     assert!(events > 300, "{events} events");
     let (mut lengths, mut sectors, mut names) = (0, 0, 0);
     for at in 0..events {
-        for seed in 0..3 {
+        for seed in 0..4 {
             let (disk, acked, place) =
                 (SimDisk::new(seed), Acked::default(), format!("{at}, {seed}"));
             let (killer, count) = (disk.clone(), Mutex::new(0));
