@@ -203,6 +203,17 @@ fn entries_of_an_older_term_than_the_snapshot_before_them_are_dropped() {
     assert_eq!((status.last, status.dropped), (LogId::new(Term(3), LogIndex(1)), 1));
 }
 
+/// A leader that was told of other first members than this node says that it is none of them.
+#[test]
+fn nobody_is_removed_by_the_first_members() {
+    let voters = Membership::of_voters([1, 2, 3].map(NodeId));
+    let config = Config::new(NodeId(1), GroupId(1));
+    let mut raft = Raft::new(config, Persisted::default(), &voters).expect("a valid config");
+    let message = Message::Removed(Removed { since: LogIndex::ZERO, round: Round(1) });
+    carry_out(&mut raft, Event::Message { from: 2, term: 2, message }, &Effects::default());
+    assert_eq!((raft.status().removed, raft.status().dropped), (None, 1));
+}
+
 /// A peer misses what was never sent, up to the end of all numbers.
 #[test]
 fn a_rejection_of_what_was_never_sent_is_dropped() {

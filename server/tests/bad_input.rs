@@ -124,7 +124,9 @@ fn a_damaged_log_is_refused_and_left_as_it_is() {
     fs::write(&segment, &whole).unwrap();
     let identity = fs::read(dir.join("identity")).unwrap();
     fs::remove_file(dir.join("identity")).unwrap();
+    let groups = fs::read(dir.join("groups")).unwrap();
     assert!(refused(&cluster, 0).err.contains("identity"));
+    assert!(groups == fs::read(dir.join("groups")).unwrap(), "its groups are others now");
     fs::write(dir.join("identity"), &identity[..identity.len() / 2]).unwrap();
     assert!(refused(&cluster, 0).err.contains("identity"));
     fs::write(dir.join("identity"), &identity).unwrap();

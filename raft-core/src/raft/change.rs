@@ -164,7 +164,9 @@ impl Raft {
         let member_again = is_late
             || (self.memberships.since() > request.since
                 && self.memberships.current().contains(self.config.node));
-        if member_again || !self.heed_leader(from) {
+        // Nobody is removed by the members that a group begins with: whoever says so was told of others.
+        let by_none = request.since == LogIndex::ZERO;
+        if member_again || by_none || !self.heed_leader(from) {
             return self.drop_message();
         }
         self.removed = Some(request.since);

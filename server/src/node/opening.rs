@@ -127,25 +127,31 @@ fn check_joined(config: &Config, joined: &Joined) -> Done {
     Ok(())
 }
 
-/// The groups of a new node: those that it wants to be in, or those that are made with it.
+/// The groups of a new node: those that it wants to be in, or those that are made with it. What the directory remembers
+/// stays: it may have lost its identity and nothing else, and members that are other ones than a group was made with would
+/// elect another leader.
 fn begin_holds(config: &Config, holds: &Holds, joined: Option<&Joined>) -> Done {
     let id = NodeId(config.node_id.value);
+    let begin = |group, hold| match holds.get(group) {
+        Some(_) => Ok(()),
+        None => holds.set(group, hold),
+    };
     if let Some(joined) = joined {
         let there: Vec<GroupId> = joined.groups.iter().copied().map(GroupId).collect();
         let wanted = &config.join_groups.value;
         match joined.kind {
-            WireMode::Plain if wanted.is_none() => holds.set(PLAIN, Hold::Spare)?,
-            WireMode::Plain => holds.set(PLAIN, Hold::Wanted)?,
+            WireMode::Plain if wanted.is_none() => begin(PLAIN, Hold::Spare)?,
+            WireMode::Plain => begin(PLAIN, Hold::Wanted)?,
             WireMode::Sharded => {
                 for group in wanted.among(&there)? {
-                    holds.set(group, Hold::Wanted)?;
+                    begin(group, Hold::Wanted)?;
                 }
             }
         }
     }
     for (group, nodes) in config.made_groups() {
         if nodes.contains(&id) {
-            holds.set(group, Hold::Made(nodes))?;
+            begin(group, Hold::Made(nodes))?;
         }
     }
     Ok(())
