@@ -97,9 +97,13 @@ impl Proxied {
             .map(|name| self.certs().join(format!("{name}.pem")))
     }
 
-    /// A node is told of the others by the proxies that are before them for it.
+    /// A node is told of the others by the proxies that are before them for it, and tells others that it is behind one:
+    /// nodes exchange where they are. Of two nodes the lower one dials, so that the first one's proxies are enough.
     fn node(&self, node: usize, listen: &str) -> Guard {
         let id = node + 1;
+        let first = usize::from(node == 0);
+        let before = self.proxies.iter().find(|(from, to, _)| (*from, *to) == (first, node));
+        let (.., before) = before.unwrap();
         let mut peers = format!("{id}={listen}");
         for (_, to, proxy) in self.proxies.iter().filter(|(from, ..)| *from == node) {
             peers += &format!(",{}={}", to + 1, proxy.address());
@@ -108,7 +112,8 @@ impl Proxied {
         let mut command = shardkv();
         command
             .args(["server", "--cluster-id", "7", "--node-id", &id.to_string()])
-            .args(["--listen", listen, "--peers", &peers, "--data-dir"])
+            .args(["--listen", listen, "--advertise", &before.address().0])
+            .args(["--peers", &peers, "--data-dir"])
             .arg(self.dir.path().join(format!("node-{id}")));
         self.secure(&mut command, &format!("node-{id}"));
         Guard(command.stderr(log).stdout(Stdio::null()).spawn().unwrap())
